@@ -1,0 +1,134 @@
+//! The gateway's section of the estate, validated: listeners, pools, upstreams and limits.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use seawall_chain::ChainId;
+use seawall_model::{ComponentId, Name, Secret};
+use seawall_runtime::net::Endpoint;
+
+/// Everything the gateway needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewaySection {
+    /// Where clients connect.
+    pub listen: Vec<SocketAddr>,
+    /// Data-path threads.
+    pub workers: usize,
+    /// Limits that hold for every pool.
+    pub limits: Limits,
+    /// The pools, in name order.
+    pub pools: Vec<PoolSection>,
+}
+
+/// Limits on what clients may send and on what is kept for them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Largest request body, in bytes.
+    pub request_body: usize,
+    /// Answers up to this many bytes are verified before the first byte goes out; larger ones stream.
+    pub verified_answer: usize,
+    /// Most calls in one batch.
+    pub batch: usize,
+    /// Most client connections at once, over all workers.
+    pub connections: usize,
+    /// How long a client may take over a request's head, and an idle connection lives.
+    pub idle: Duration,
+    /// How long a drain waits for requests in flight.
+    pub drain: Duration,
+}
+
+/// Interchangeable upstreams behind one route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolSection {
+    /// The pool's name.
+    pub name: Name,
+    /// The path it is served at, as in `/ethereum`.
+    pub route: Arc<str>,
+    /// What kind of thing the upstreams are.
+    pub kind: PoolKind,
+    /// The upstreams, in the order of the estate.
+    pub upstreams: Vec<UpstreamSection>,
+    /// Time a client's call may take in all, every attempt included.
+    pub deadline: Duration,
+    /// Time one attempt may take.
+    pub attempt_timeout: Duration,
+    /// Time a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// An upstream from which nothing at all has come for this long, with calls outstanding, hangs.
+    pub hang: Duration,
+    /// Most attempts for one call, planned and unplanned.
+    pub attempts: u32,
+    /// Unplanned attempts allowed, as a share of requests over ten seconds (0.2 is 20 %).
+    pub budget_share: f64,
+    /// Unplanned attempts a second that are allowed whatever the share says.
+    pub budget_floor: u32,
+}
+
+/// What the upstreams of a pool speak.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PoolKind {
+    /// An EVM chain over JSON-RPC.
+    Evm(EvmSection),
+}
+
+/// What is particular to an EVM chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvmSection {
+    /// EIP-155 chain id; an upstream that serves another is not served from.
+    pub chain_id: ChainId,
+    /// Usual time between blocks.
+    pub block_time: Duration,
+    /// How often each upstream's head is asked for.
+    pub poll: Duration,
+    /// Blocks an upstream may be behind the agreed head and still be served from.
+    pub lag: u64,
+    /// How `latest`, `safe` and `finalized` are pinned in reads.
+    pub pin: Pin,
+    /// How many upstreams a transaction is sent to at once.
+    pub broadcast: u32,
+}
+
+/// How a block tag in a read is replaced by the block it means now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// By hash where the method takes one (EIP-1898), else by number.
+    Hash,
+    /// By number.
+    Number,
+    /// Tags go through as they are.
+    Off,
+}
+
+/// One endpoint in a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamSection {
+    /// Its name, unique in the pool.
+    pub name: Name,
+    /// Where to dial.
+    pub endpoint: Endpoint,
+    /// Path and query of the URL. May hold a key, hence secret.
+    pub path: Secret,
+    /// Value of the `host` header.
+    pub host: Arc<str>,
+    /// Extra request headers, in lower case.
+    pub headers: Vec<(http::HeaderName, Secret)>,
+    /// Who operates it.
+    pub provider: Name,
+    /// Where, if told.
+    pub region: Option<Name>,
+    /// Share of traffic relative to its peers (100 is usual; 0 takes none while another lives).
+    pub weight: u32,
+    /// Most requests a second it may be sent, if limited.
+    pub rate: Option<u32>,
+}
+
+impl PoolSection {
+    /// The pool as a component.
+    pub fn component(&self) -> ComponentId {
+        ComponentId::new(seawall_model::ComponentKind::Pool, &self.name)
+    }
+
+    /// One of its upstreams as a component.
+    pub fn upstream_component(&self, upstream: &UpstreamSection) -> ComponentId {
+        ComponentId::within(seawall_model::ComponentKind::Upstream, &self.name, &upstream.name)
+    }
+}

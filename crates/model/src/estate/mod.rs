@@ -1,0 +1,1 @@
+//! The estate: what a user runs and depends on.

@@ -1,0 +1,54 @@
+//! The clock seam. Timers are tokio's, which a simulation pauses; readings come from here.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use seawall_model::{Mono, Wall};
+use tokio::time::Instant;
+
+/// Where readings of the time come from. Cheap to clone; every task of a process shares one origin.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    origin: Instant,
+    wall: WallSource,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum WallSource {
+    System,
+    /// A simulated day: this moment at the origin, and on with the monotonic clock.
+    From(Wall),
+}
+
+impl Clock {
+    /// The machine's clock, with its origin now.
+    pub fn system() -> Self {
+        Self { origin: Instant::now(), wall: WallSource::System }
+    }
+
+    /// A clock whose wall time began at `wall` and goes with tokio's (paused) time. For simulations.
+    pub fn simulated(wall: Wall) -> Self {
+        Self { origin: Instant::now(), wall: WallSource::From(wall) }
+    }
+
+    /// The monotonic reading.
+    pub fn mono(&self) -> Mono {
+        Mono::ZERO + self.origin.elapsed()
+    }
+
+    /// The tokio instant of a monotonic reading, to sleep until.
+    pub fn instant(&self, at: Mono) -> Instant {
+        self.origin + at.since(Mono::ZERO)
+    }
+
+    /// The wall-clock reading.
+    pub fn wall(&self) -> Wall {
+        let ms = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        match self.wall {
+            WallSource::System => match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(d) => Wall(ms(d)),
+                Err(e) => Wall(-ms(e.duration())),
+            },
+            WallSource::From(w) => Wall(w.0.saturating_add(ms(self.origin.elapsed()))),
+        }
+    }
+}
