@@ -1,5 +1,31 @@
-//! What Seawall knows about chains: methods, block tags, error classes and heads. Pure.
+//! What Seawall knows about chains: the JSON-RPC [`envelope`], the [`method`]s and what they read, block
+//! tags and how they are [`pin`]ned, whose [`fault`] an error is, the hash of a [`tx`], the agreed
+//! [`heads`] of a pool, and the [`capability`] an upstream was seen to lack.
+//!
+//! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
+//! a buffer of the caller's.
+
+pub mod envelope;
+pub mod fault;
+mod hash;
+pub mod method;
+pub mod pin;
+mod scan;
+pub mod tx;
+
+pub use hash::{Hash, NotHex, parse_quantity, write_quantity};
 
 /// An EIP-155 chain id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, std::hash::Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ChainId(pub u64);
+
+/// A block, named beyond doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, std::hash::Hash)]
+pub struct Block {
+    /// Height.
+    pub number: u64,
+    /// Hash of its header.
+    pub hash: Hash,
+}

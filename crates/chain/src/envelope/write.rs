@@ -1,0 +1,47 @@
+//! Envelopes, written.
+
+use serde_json::value::RawValue;
+
+/// Appends an error answer. `id` of `None` is written as null; `data` must be JSON.
+pub fn write_error(out: &mut Vec<u8>, id: Option<&RawValue>, code: i64, message: &str, data: Option<&str>) {
+    open(out, id);
+    out.extend_from_slice(b",\"error\":{\"code\":");
+    write_json(out, &code);
+    out.extend_from_slice(b",\"message\":");
+    write_json(out, message);
+    if let Some(data) = data {
+        out.extend_from_slice(b",\"data\":");
+        out.extend_from_slice(data.as_bytes());
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// Appends an answer with a result, which must be JSON. `id` of `None` is written as null.
+pub fn write_result(out: &mut Vec<u8>, id: Option<&RawValue>, result: &str) {
+    open(out, id);
+    out.extend_from_slice(b",\"result\":");
+    out.extend_from_slice(result.as_bytes());
+    out.push(b'}');
+}
+
+/// Appends a call. `id` and `params` are JSON; a `params` of `None` is left out.
+pub fn write_call(out: &mut Vec<u8>, id: &str, method: &str, params: Option<&str>) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b",\"method\":");
+    write_json(out, method);
+    if let Some(params) = params {
+        out.extend_from_slice(b",\"params\":");
+        out.extend_from_slice(params.as_bytes());
+    }
+    out.push(b'}');
+}
+
+fn open(out: &mut Vec<u8>, id: Option<&RawValue>) {
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(id.map_or("null", RawValue::get).as_bytes());
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    serde_json::to_writer(out, value).expect("a number or a string always serializes, and a Vec takes it");
+}

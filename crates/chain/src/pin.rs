@@ -1,0 +1,318 @@
+//! Pins a read to the block its tag means now, so that every attempt at it reads the same chain.
+//!
+//! `latest`, `safe` and `finalized` become the agreed block's hash (EIP-1898) or number, whichever
+//! upstream answers. All else in the parameters stays byte for byte as the client wrote it. Anything not
+//! understood is left as it is: the upstream will judge it.
+
+use std::ops::Range;
+
+use serde_json::value::RawValue;
+
+use crate::{
+    Block, Hash,
+    method::{BlockParam, Method},
+    parse_quantity, scan, write_quantity,
+};
+
+/// The blocks that tags mean now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// The agreed head.
+    pub latest: Block,
+    /// The agreed safe block, if there is one.
+    pub safe: Option<Block>,
+    /// The agreed finalized block, if there is one.
+    pub finalized: Option<Block>,
+}
+
+/// How a tag is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By hash where the method takes one (EIP-1898), else by number.
+    Hash,
+    /// By number.
+    Number,
+    /// Not at all.
+    Off,
+}
+
+/// What came of pinning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pinned {
+    /// True if new parameters were written; else the client's stand.
+    pub rewritten: bool,
+    /// What the call reads, as far as its parameters tell: an upstream must have that.
+    pub reads: Option<Reads>,
+}
+
+/// The blocks a call reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// One of the agreed blocks.
+    Agreed(Block),
+    /// A block of the client's choice, by height.
+    Number(u64),
+    /// A block of the client's choice, by hash.
+    Hash(Hash),
+    /// Every block from the first to the second height. The first is above the second in a filter that asks
+    /// for nothing.
+    Range(u64, u64),
+}
+
+impl Reads {
+    /// The highest block an upstream must have, where it is told by height.
+    pub fn highest(&self) -> Option<u64> {
+        match self {
+            Self::Agreed(block) => Some(block.number),
+            Self::Number(n) => Some(*n),
+            Self::Hash(_) => None,
+            Self::Range(from, to) => Some(*from.max(to)),
+        }
+    }
+
+    /// The lowest block an upstream must have, where it is told by height.
+    pub fn lowest(&self) -> Option<u64> {
+        match self {
+            Self::Agreed(block) => Some(block.number),
+            Self::Number(n) => Some(*n),
+            Self::Hash(_) => None,
+            Self::Range(from, to) => Some(*from.min(to)),
+        }
+    }
+}
+
+/// Pins `params` of a call of `method`. If they change, the new ones are appended to `out`.
+pub fn pin(
+    params: Option<&RawValue>,
+    method: &Method,
+    heads: &Heads,
+    mode: Mode,
+    out: &mut Vec<u8>,
+) -> Pinned {
+    let text = params.map_or("[]", RawValue::get);
+    if !text.starts_with('[') {
+        return Pinned { rewritten: false, reads: None };
+    }
+    match method.block {
+        BlockParam::None => Pinned { rewritten: false, reads: None },
+        BlockParam::At { index, hash_ok, default_latest } => {
+            let hash = hash_ok && mode == Mode::Hash;
+            pin_one(
+                text,
+                index,
+                default_latest,
+                &|out, block| write_block(out, block, hash),
+                heads,
+                mode,
+                out,
+            )
+        }
+        BlockParam::Range { index } => pin_range(text, index, heads, mode, out),
+    }
+}
+
+fn write_block(out: &mut Vec<u8>, block: &Block, hash: bool) {
+    if hash {
+        out.extend_from_slice(b"{\"blockHash\":\"");
+        block.hash.write(out);
+        out.extend_from_slice(b"\"}");
+    } else {
+        out.push(b'"');
+        write_quantity(out, block.number);
+        out.push(b'"');
+    }
+}
+
+fn pin_one(
+    text: &str,
+    index: usize,
+    default_latest: bool,
+    write: &dyn Fn(&mut Vec<u8>, &Block),
+    heads: &Heads,
+    mode: Mode,
+    out: &mut Vec<u8>,
+) -> Pinned {
+    let mut items = scan::items(text);
+    let before = items.by_ref().take(index).last();
+    let (at, block) = match items.next() {
+        Some(item) if default_latest && &text[item.clone()] == "null" => (Place::Instead(item), heads.latest),
+        Some(item) => match agreed(&text[item.clone()], heads) {
+            Some(block) => (Place::Instead(item), block),
+            None => return Pinned { rewritten: false, reads: explicit(&text[item]) },
+        },
+        // Appended only right after the parameter before it: where more is missing, the call is wrong.
+        None if default_latest && scan::items(text).count() == index => match before {
+            Some(before) => (Place::After(before.end), heads.latest),
+            None => return Pinned { rewritten: false, reads: None },
+        },
+        None => return Pinned { rewritten: false, reads: None },
+    };
+    if mode == Mode::Off {
+        return Pinned { rewritten: false, reads: None };
+    }
+    let rest = match at {
+        Place::Instead(item) => {
+            out.extend_from_slice(&text.as_bytes()[..item.start]);
+            item.end
+        }
+        Place::After(end) => {
+            out.extend_from_slice(&text.as_bytes()[..end]);
+            out.push(b',');
+            end
+        }
+    };
+    write(out, &block);
+    out.extend_from_slice(&text.as_bytes()[rest..]);
+    Pinned { rewritten: true, reads: Some(Reads::Agreed(block)) }
+}
+
+enum Place {
+    Instead(Range<usize>),
+    After(usize),
+}
+
+/// The agreed block that a tag means.
+fn agreed(value: &str, heads: &Heads) -> Option<Block> {
+    match value {
+        "\"latest\"" => Some(heads.latest),
+        "\"safe\"" => heads.safe,
+        "\"finalized\"" => heads.finalized,
+        _ => None,
+    }
+}
+
+/// The block that a value names without a tag that moves.
+fn explicit(value: &str) -> Option<Reads> {
+    if let Some(text) = unquote(value) {
+        return match text {
+            "earliest" => Some(Reads::Number(0)),
+            text if text.len() == Hash::TEXT_LEN => text.parse().ok().map(Reads::Hash),
+            text => parse_quantity(text).map(Reads::Number),
+        };
+    }
+    scan::members(value).find_map(|(key, member)| match &value[key] {
+        "blockHash" => unquote(&value[member])?.parse().ok().map(Reads::Hash),
+        "blockNumber" => parse_quantity(unquote(&value[member])?).map(Reads::Number),
+        _ => None,
+    })
+}
+
+fn unquote(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// One end of a range: where its value stands, and the block it means.
+#[derive(Clone, Default)]
+struct End {
+    value: Option<Range<usize>>,
+    /// Its value is a tag to be replaced.
+    moves: bool,
+    number: Option<u64>,
+}
+
+impl End {
+    fn of(text: &str, value: Option<Range<usize>>, heads: &Heads) -> Self {
+        let written = value.clone().map_or("null", |v| &text[v]);
+        let block = if written == "null" { Some(heads.latest) } else { agreed(written, heads) };
+        match block {
+            Some(block) => Self { value, moves: true, number: Some(block.number) },
+            None => {
+                let number = explicit(written).and_then(|reads| reads.highest());
+                Self { value, moves: false, number }
+            }
+        }
+    }
+}
+
+fn pin_range(text: &str, index: usize, heads: &Heads, mode: Mode, out: &mut Vec<u8>) -> Pinned {
+    let unchanged = |reads| Pinned { rewritten: false, reads };
+    let Some(filter) = scan::items(text).nth(index) else { return unchanged(None) };
+    let Some(Filter { from, to, block_hash }) = Filter::find(text, filter.clone()) else {
+        return unchanged(None);
+    };
+    if let Some(hash) = block_hash {
+        return unchanged(unquote(&text[hash]).and_then(|t| t.parse().ok()).map(Reads::Hash));
+    }
+    let (from, to) = (End::of(text, from, heads), End::of(text, to, heads));
+    let moves = from.moves || to.moves;
+    if moves && mode == Mode::Off {
+        return unchanged(None);
+    }
+    let reads = from.number.zip(to.number).map(|(from, to)| Reads::Range(from, to));
+    if !moves {
+        return unchanged(reads);
+    }
+    rewrite_range(text, filter.start + 1, [("fromBlock", from), ("toBlock", to)], out);
+    Pinned { rewritten: true, reads }
+}
+
+/// Writes `text` with the ends that move as numbers; those left out go in at `open`, just inside the brace.
+fn rewrite_range(text: &str, open: usize, mut ends: [(&str, End); 2], out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    out.extend_from_slice(&bytes[..open]);
+    let lone = scan::members(&text[open - 1..]).next().is_none();
+    let mut first = true;
+    for (name, end) in ends.iter().filter(|(_, end)| end.value.is_none()) {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        write_number(out, end);
+    }
+    if !first && !lone {
+        out.push(b',');
+    }
+    let mut at = open;
+    ends.sort_by_key(|(_, end)| end.value.as_ref().map(|v| v.start));
+    for (_, end) in ends.iter().filter(|(_, end)| end.moves) {
+        let Some(value) = &end.value else { continue };
+        out.extend_from_slice(&bytes[at..value.start]);
+        write_number(out, end);
+        at = value.end;
+    }
+    out.extend_from_slice(&bytes[at..]);
+}
+
+fn write_number(out: &mut Vec<u8>, end: &End) {
+    out.push(b'"');
+    write_quantity(out, end.number.unwrap_or_default());
+    out.push(b'"');
+}
+
+#[derive(Default)]
+struct Filter {
+    from: Option<Range<usize>>,
+    to: Option<Range<usize>>,
+    block_hash: Option<Range<usize>>,
+}
+
+impl Filter {
+    /// The members of the filter object at `filter`. `None` if it is none, or if nodes may read it
+    /// differently: a name twice, escaped, or in another case (some match names without regard to case).
+    fn find(text: &str, filter: Range<usize>) -> Option<Self> {
+        let object = &text[filter.clone()];
+        if !object.starts_with('{') {
+            return None;
+        }
+        let mut found = Self::default();
+        for (key, value) in scan::members(object) {
+            let key = &object[key];
+            let slot = match key {
+                "fromBlock" => &mut found.from,
+                "toBlock" => &mut found.to,
+                "blockHash" => &mut found.block_hash,
+                _ if key.contains('\\') => return None,
+                _ if ["fromBlock", "toBlock", "blockHash"].iter().any(|k| k.eq_ignore_ascii_case(key)) => {
+                    return None;
+                }
+                _ => continue,
+            };
+            if slot.replace(filter.start + value.start..filter.start + value.end).is_some() {
+                return None;
+            }
+        }
+        Some(found)
+    }
+}
