@@ -1,5 +1,10 @@
 //! The network seam: everything that dials or listens does it through [`Net`].
 
+mod dial;
+mod resolve;
+pub mod system;
+mod tls;
+
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -19,7 +24,6 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection. An enum, so that the data path pays no virtual call for a real socket.
-#[expect(clippy::large_enum_variant, reason = "the common variant is the data path's; boxing it costs a hop a poll")]
 pub enum Conn {
     /// A TCP socket.
     Tcp(TcpStream),

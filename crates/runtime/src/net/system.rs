@@ -1,0 +1,88 @@
+//! The system's network: TCP, and TLS over it.
+
+use std::{io, net::SocketAddr, path::Path, time::Duration};
+
+use futures_util::future::BoxFuture;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+pub use super::tls::TlsError;
+use super::{Conn, Endpoint, Listener, Net, dial::race, resolve::Resolver, tls};
+use crate::metrics::Metrics;
+
+/// Connections the kernel completes before we accept them (it caps this at `net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// A silent peer is asked whether it is there after this long, and then every [`KEEPALIVE_EVERY`].
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+
+/// Time between questions to a silent peer.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+
+/// Questions that may go unanswered before the connection is given up.
+const KEEPALIVE_TRIES: u32 = 3;
+
+/// The system's network.
+pub struct SystemNet {
+    resolver: Resolver,
+    tls: TlsConnector,
+}
+
+impl SystemNet {
+    /// A network that trusts the Mozilla roots and those in `ca_bundle` (a PEM file).
+    pub fn new(ca_bundle: Option<&Path>, metrics: &Metrics) -> Result<Self, TlsError> {
+        let resolver = Resolver::system();
+        metrics.within("net", |registry| {
+            registry.register("lookups", "Name lookups by outcome", resolver.lookups());
+        });
+        Ok(Self { resolver, tls: tls::client_config(ca_bundle)?.into() })
+    }
+}
+
+impl Net for SystemNet {
+    fn connect<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
+        Box::pin(async move {
+            let addresses = self.resolver.resolve(&to.host).await?;
+            let stream = race(&addresses, |ip| dial(SocketAddr::new(ip, to.port))).await?;
+            if !to.tls {
+                return Ok(Conn::Tcp(stream));
+            }
+            let stream = self.tls.connect(tls::server_name(&to.host)?, stream).await?;
+            Ok(Conn::Tls(Box::new(stream)))
+        })
+    }
+
+    fn listen(&self, at: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>> {
+        let what = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen at {at}: {e}"));
+        listener(at, shared).map(|l| Box::new(l) as Box<dyn Listener>).map_err(what)
+    }
+}
+
+async fn dial(at: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(at)
+        .await
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot connect to {at}: {e}")))?;
+    stream.set_nodelay(true)?;
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
+    Ok(stream)
+}
+
+fn listener(at: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    // What is accepted inherits it.
+    socket.set_tcp_keepalive(&keepalive())?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY)
+        .with_retries(KEEPALIVE_TRIES)
+}
