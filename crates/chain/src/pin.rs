@@ -95,24 +95,33 @@ pub fn pin(
     }
     match method.block {
         BlockParam::None => Pinned { rewritten: false, reads: None },
-        BlockParam::At { index, hash_ok, default_latest } => {
-            let hash = hash_ok && mode == Mode::Hash;
-            pin_one(
-                text,
-                index,
-                default_latest,
-                &|out, block| write_block(out, block, hash),
-                heads,
-                mode,
-                out,
-            )
-        }
+        BlockParam::At { index, hash_ok, default_latest } => match target(text, index, default_latest, heads)
+        {
+            Target::Stays(reads) => Pinned { rewritten: false, reads },
+            Target::Moves(..) if mode == Mode::Off => Pinned { rewritten: false, reads: None },
+            Target::Moves(place, block) => {
+                let rest = match place {
+                    Place::Instead(item) => {
+                        out.extend_from_slice(&text.as_bytes()[..item.start]);
+                        item.end
+                    }
+                    Place::After(end) => {
+                        out.extend_from_slice(&text.as_bytes()[..end]);
+                        out.push(b',');
+                        end
+                    }
+                };
+                write_block(out, &block, hash_ok && mode == Mode::Hash);
+                out.extend_from_slice(&text.as_bytes()[rest..]);
+                Pinned { rewritten: true, reads: Some(Reads::Agreed(block)) }
+            }
+        },
         BlockParam::Range { index } => pin_range(text, index, heads, mode, out),
     }
 }
 
-fn write_block(out: &mut Vec<u8>, block: &Block, hash: bool) {
-    if hash {
+fn write_block(out: &mut Vec<u8>, block: &Block, by_hash: bool) {
+    if by_hash {
         out.extend_from_slice(b"{\"blockHash\":\"");
         block.hash.write(out);
         out.extend_from_slice(b"\"}");
@@ -123,52 +132,41 @@ fn write_block(out: &mut Vec<u8>, block: &Block, hash: bool) {
     }
 }
 
-fn pin_one(
-    text: &str,
-    index: usize,
-    default_latest: bool,
-    write: &dyn Fn(&mut Vec<u8>, &Block),
-    heads: &Heads,
-    mode: Mode,
-    out: &mut Vec<u8>,
-) -> Pinned {
-    let mut items = scan::items(text);
-    let before = items.by_ref().take(index).last();
-    let (at, block) = match items.next() {
-        Some(item) if default_latest && &text[item.clone()] == "null" => (Place::Instead(item), heads.latest),
-        Some(item) => match agreed(&text[item.clone()], heads) {
-            Some(block) => (Place::Instead(item), block),
-            None => return Pinned { rewritten: false, reads: explicit(&text[item]) },
-        },
-        // Appended only right after the parameter before it: where more is missing, the call is wrong.
-        None if default_latest && scan::items(text).count() == index => match before {
-            Some(before) => (Place::After(before.end), heads.latest),
-            None => return Pinned { rewritten: false, reads: None },
-        },
-        None => return Pinned { rewritten: false, reads: None },
-    };
-    if mode == Mode::Off {
-        return Pinned { rewritten: false, reads: None };
-    }
-    let rest = match at {
-        Place::Instead(item) => {
-            out.extend_from_slice(&text.as_bytes()[..item.start]);
-            item.end
-        }
-        Place::After(end) => {
-            out.extend_from_slice(&text.as_bytes()[..end]);
-            out.push(b',');
-            end
-        }
-    };
-    write(out, &block);
-    out.extend_from_slice(&text.as_bytes()[rest..]);
-    Pinned { rewritten: true, reads: Some(Reads::Agreed(block)) }
+/// What is to be done with a block parameter.
+enum Target {
+    /// It says what it reads without a tag that moves, or is not understood.
+    Stays(Option<Reads>),
+    /// The block goes there.
+    Moves(Place, Block),
 }
 
 enum Place {
     Instead(Range<usize>),
     After(usize),
+}
+
+fn target(text: &str, index: usize, default_latest: bool, heads: &Heads) -> Target {
+    let mut before = None;
+    for (at, item) in scan::items(text).enumerate() {
+        if at == index {
+            let value = &text[item.clone()];
+            return match agreed(value, heads) {
+                Some(block) => Target::Moves(Place::Instead(item), block),
+                None if default_latest && value == "null" => {
+                    Target::Moves(Place::Instead(item), heads.latest)
+                }
+                None => Target::Stays(explicit(value)),
+            };
+        }
+        before = Some((at, item.end));
+    }
+    match before {
+        // Only where nothing else is missing: else the call is wrong, and the upstream will say so.
+        Some((at, end)) if default_latest && at + 1 == index => {
+            Target::Moves(Place::After(end), heads.latest)
+        }
+        Some(_) | None => Target::Stays(None),
+    }
 }
 
 /// The agreed block that a tag means.
@@ -316,3 +314,6 @@ impl Filter {
         Some(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

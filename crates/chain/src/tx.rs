@@ -91,3 +91,73 @@ fn list(rlp: &[u8]) -> Option<List<'_>> {
     let end = header + len.min(MAX_LEN + 1);
     Some(List { whole: rlp.get(..end)?, payload: rlp.get(header..end)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rlp_list(payload: &[u8]) -> Vec<u8> {
+        let len = payload.len();
+        let mut out = match len {
+            0..=55 => vec![SHORT_LIST + len as u8],
+            _ => {
+                let bytes: Vec<u8> = len.to_be_bytes().into_iter().skip_while(|b| *b == 0).collect();
+                [vec![LONG_LIST - 1 + bytes.len() as u8], bytes].concat()
+            }
+        };
+        out.extend_from_slice(payload);
+        out
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold("0x".into(), |s, b| format!("{s}{b:02x}"))
+    }
+
+    fn keccak(bytes: &[u8]) -> Hash {
+        Hash(Keccak256::digest(bytes).into())
+    }
+
+    #[test]
+    fn a_known_transaction_has_its_known_hash() {
+        // The worked example of EIP-155.
+        let raw = "0xf86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83";
+        let want = "0x33469b22e9f636356c4160a87eb19df52b7412e8eac32a4a55ffe88ea8350788";
+        assert_eq!(hash(raw).unwrap().to_string(), want);
+    }
+
+    #[test]
+    fn what_is_no_transaction_is_refused() {
+        let check = |raw: &str, want| assert_eq!(hash(raw), Err(want), "{}", &raw[..raw.len().min(20)]);
+        check("f86c", NotATransaction::Hex(NotHex::NoPrefix));
+        check("0xf", NotATransaction::Hex(NotHex::Length));
+        check("0xzz", NotATransaction::Hex(NotHex::Digit));
+        check("0x", NotATransaction::Empty);
+        check(&format!("0x{}", "00".repeat(MAX_LEN + 1)), NotATransaction::TooLong);
+        check("0x03", NotATransaction::Rlp);
+        check("0x0380", NotATransaction::Rlp);
+        check("0x03c2c5", NotATransaction::Rlp);
+        check("0x03ffffffffffffffffff", NotATransaction::Rlp);
+    }
+
+    proptest! {
+        #[test]
+        fn a_blob_transaction_hashes_the_same_with_and_without_its_blobs(
+            fields in prop::collection::vec(0u8..0x80, 1..400),
+            blobs in prop::collection::vec(0u8..0x80, 0..2000),
+        ) {
+            let body = rlp_list(&fields);
+            let bare = [&[BLOB_TX], &body[..]].concat();
+            let network = [&[BLOB_TX], &rlp_list(&[&body[..], &rlp_list(&blobs)[..]].concat())[..]].concat();
+            prop_assert_eq!(hash(&hex(&bare)), Ok(keccak(&bare)));
+            prop_assert_eq!(hash(&hex(&network)), Ok(keccak(&bare)));
+        }
+
+        #[test]
+        fn any_other_transaction_is_hashed_whole(first in prop::sample::select(vec![1u8, 2, 4, 0xc0, 0xf8]), rest: Vec<u8>) {
+            let raw = [&[first], &rest[..]].concat();
+            prop_assert_eq!(hash(&hex(&raw)), Ok(keccak(&raw)));
+        }
+    }
+}

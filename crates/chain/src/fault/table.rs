@@ -10,7 +10,6 @@ pub(super) enum Says {
     Code(i64),
     Text(&'static str),
     Start(&'static str),
-    Both(i64, &'static str),
 }
 
 #[derive(Debug)]
@@ -34,10 +33,6 @@ const fn start(text: &'static str, kind: Kind, who: &'static str) -> Row {
     Row { says: Says::Start(text), kind, who }
 }
 
-const fn both(code: i64, text: &'static str, kind: Kind, who: &'static str) -> Row {
-    Row { says: Says::Both(code, text), kind, who }
-}
-
 use Kind::{
     Caller, Known, NoBlock, NoMethod, NoState, NonceLow, NotInPlan, RateLimited, TooMuch, Unauthorized,
     Unclear, Unwell,
@@ -51,8 +46,7 @@ pub(super) static ROWS: &[Row] = &[
     text("vm exception", Caller, "hardhat, ganache"),
     text("vm execution error", Caller, "nethermind, openethereum"),
     text("reverted with", Caller, "hardhat"),
-    start("revert", Caller, "nethermind"),
-    start("reverted", Caller, "openethereum, alchemy"),
+    start("revert", Caller, "nethermind, openethereum, alchemy"),
     text("invalid opcode", Caller, "geth"),
     text("invalid jump destination", Caller, "geth"),
     text("stack underflow", Caller, "geth"),
@@ -115,16 +109,22 @@ pub(super) static ROWS: &[Row] = &[
     text("sender is not an eoa", Caller, "reth, nethermind"),
     text("max initcode size exceeded", Caller, "geth, reth"),
     text("oversized data", Caller, "geth, reth"),
-    text("blob", Caller, "geth, reth: too many blobs, blob fee cap, sidecar"),
+    text("too many blobs", Caller, "geth, reth"),
+    text("blob fee cap", Caller, "geth"),
+    text("max fee per blob gas", Caller, "geth, reth"),
+    text("sidecar", Caller, "geth, reth"),
+    text("invalid block range", Caller, "geth: invalid block range params"),
     code(-32003, Caller, "EIP-1474: transaction rejected"),
-    // An internal error is the node's, whatever it names: mocknode's `error200` names a trie node, and says
-    // so for `eth_chainId` too.
-    both(-32603, "missing trie node", Unwell, "mocknode error200"),
-    start("internal error", Unwell, "many"),
+    // An internal error is the node's own, whatever it goes on to name.
+    start(
+        "internal error",
+        Unwell,
+        "many; mocknode: internal error: missing trie node, even for eth_chainId",
+    ),
     // History that is not kept.
     code(4444, NoState, "EIP-4444: pruned history unavailable (geth, reth, nethermind)"),
     text("missing trie node", NoState, "geth, bor, erigon"),
-    text("pruned", NoState, "geth, reth, erigon, nethermind, besu"),
+    text("pruned", NoState, "reth: state at block #n is pruned; geth, reth, erigon, nethermind, besu"),
     text(
         "historical state",
         NoState,
@@ -134,12 +134,9 @@ pub(super) static ROWS: &[Row] = &[
     text("state not available", NoState, "erigon"),
     text("state unavailable", NoState, "besu: world state unavailable"),
     text("no state available", NoState, "nethermind"),
-    text("state at block", NoState, "reth: state at block #n is pruned"),
-    text("maximum proof window", NoState, "reth, op-geth"),
-    text("proof window", NoState, "reth"),
+    text("proof window", NoState, "reth, op-geth: distance to target block exceeds maximum proof window"),
     text("state already discarded", NoState, "bsc"),
     text("state recreation", NoState, "arbitrum nitro"),
-    text("history has been pruned", NoState, "geth"),
     text("history is not available", NoState, "erigon, openethereum"),
     text("old data not available", NoState, "erigon"),
     text("archive", NoState, "providers: archive node, archive access, archive state needed"),
@@ -154,8 +151,7 @@ pub(super) static ROWS: &[Row] = &[
     text("cannot find block", NoBlock, "nethermind, polygon"),
     text("canonical hash not found", NoBlock, "geth"),
     text("is not currently canonical", NoBlock, "geth, besu"),
-    text("block height is", NoBlock, "anvil: block height is 5 but requested was 9"),
-    text("blockoutofrange", NoBlock, "anvil"),
+    text("blockoutofrange", NoBlock, "anvil: BlockOutOfRangeError: block height is 5 but requested was 9"),
     text("requested a block number", NoBlock, "providers"),
     text("block is out of range", NoBlock, "providers"),
     text("beyond head", NoBlock, "geth: request beyond head block, reth"),
@@ -167,7 +163,7 @@ pub(super) static ROWS: &[Row] = &[
     // Methods that are not there.
     code(-32601, NoMethod, "JSON-RPC: method not found"),
     code(-32004, NoMethod, "EIP-1474: method not supported"),
-    both(-32600, "unsupported method", NoMethod, "alchemy"),
+    code(-32604, NoMethod, "besu: method not enabled"),
     text("unsupported method", NoMethod, "alchemy, infura"),
     text("method not found", NoMethod, "many"),
     text("method not supported", NoMethod, "many"),
@@ -208,7 +204,6 @@ pub(super) static ROWS: &[Row] = &[
     text("number of addresses", TooMuch, "bsc, providers"),
     text("specify less number of address", TooMuch, "providers"),
     text("batch too large", TooMuch, "geth"),
-    text("exceed maximum block range", TooMuch, "bsc, polygon"),
     // Rates and quotas.
     code(429, RateLimited, "alchemy, in a 200"),
     code(-32007, RateLimited, "quicknode: n/second request limit reached"),
@@ -242,14 +237,15 @@ pub(super) static ROWS: &[Row] = &[
     // Sickness.
     text("syncing", Unwell, "nethermind, besu, erigon"),
     text("not synced", Unwell, "nethermind"),
-    text("no backend", Unwell, "proxyd: no backends available"),
-    text("backend is offline", Unwell, "proxyd"),
-    text("backend", Unwell, "proxyd: backend returned an invalid response"),
+    text(
+        "backend",
+        Unwell,
+        "proxyd: no backends available, backend is offline, backend returned an invalid response",
+    ),
     text("upstream", Unwell, "other proxies"),
     text("temporarily unavailable", Unwell, "many"),
     text("service unavailable", Unwell, "many"),
     text("bad gateway", Unwell, "proxies"),
-    text("gateway timeout", Unwell, "proxies"),
     text("internal server error", Unwell, "many"),
     text("try again later", Unwell, "many"),
     text("overloaded", Unwell, "many"),
@@ -257,7 +253,8 @@ pub(super) static ROWS: &[Row] = &[
     text("timed out", Unwell, "many"),
     text("timeout", Unwell, "many"),
     text("connection re", Unwell, "proxies: connection reset, refused"),
-    text("eof", Unwell, "geth behind a proxy"),
+    start("eof", Unwell, "geth behind a proxy"),
+    text("unexpected eof", Unwell, "geth behind a proxy"),
     text("context canceled", Unwell, "geth, erigon"),
     text("context deadline exceeded", Unwell, "geth, erigon"),
     text("database", Unwell, "erigon, reth: database error"),
@@ -279,3 +276,41 @@ pub(super) static ROWS: &[Row] = &[
     text("cannot unmarshal", Caller, "geth"),
     text("filter not found", Unclear, "geth: the filter lives elsewhere"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+    use crate::fault::matching;
+
+    #[test]
+    fn every_row_is_reached_and_none_stands_in_anothers_way() {
+        let mut shadowed: Vec<String> = Vec::new();
+        for row in ROWS {
+            let (code, message) = match row.says {
+                Says::Code(code) => (code, String::new()),
+                Says::Text(text) => (-32000, format!("Oh: {} (0x1)", text.to_uppercase())),
+                Says::Start(text) => (-32000, format!("{} (0x1)", text.to_uppercase())),
+            };
+            let found = matching(code, &message).unwrap();
+            if !ptr::eq(found, row) {
+                shadowed.push(format!(
+                    "{:?} of {} is taken by {:?} of {}",
+                    row.says, row.who, found.says, found.who
+                ));
+            }
+        }
+        assert!(shadowed.is_empty(), "{shadowed:#?}");
+    }
+
+    #[test]
+    fn texts_are_lower_case_and_short_enough_to_be_seen() {
+        for row in ROWS {
+            if let Says::Text(text) | Says::Start(text) = row.says {
+                assert_eq!(text, text.to_lowercase(), "{}", row.who);
+                assert!(text.len() * 4 <= crate::fault::MESSAGE_LOOKED_AT, "{}", row.who);
+            }
+        }
+    }
+}
