@@ -11,6 +11,7 @@ mod record;
 mod secret;
 mod signal;
 mod time;
+pub mod units;
 mod verdict;
 
 pub use cause::{Blame, Cause};
