@@ -2,6 +2,7 @@
 
 mod dial;
 mod resolve;
+pub mod sim;
 pub mod system;
 mod tls;
 
