@@ -1,8 +1,13 @@
 //! The disk seam. Calls block, as the system's do; whoever makes them is on a thread that may wait.
 
-use std::{io, path::Path};
+use std::{any::Any, io, path::Path, sync::Arc};
 
 use futures_util::future::BoxFuture;
+
+pub mod sim;
+mod system;
+
+pub use system::SystemDisk;
 
 /// An open file.
 pub trait File: Send {
@@ -49,6 +54,9 @@ pub struct Entry {
     pub is_dir: bool,
 }
 
+/// Holds a lock of [`Disk::lock`] until it is dropped.
+pub type LockGuard = Arc<dyn Any + Send + Sync>;
+
 /// The file system. A new name survives a power cut only after [`Disk::sync_dir`] on its directory.
 pub trait Disk: Send + Sync + 'static {
     /// Opens a file.
@@ -71,6 +79,20 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Makes the names in a directory survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes everything written at or below `dir` so far survive a power cut, names and all. May sync
+    /// the whole file system to do so.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Locks the file at `path` (made if need be) against other processes until the guard is dropped;
+    /// `WouldBlock` if it is locked.
+    fn lock(&self, path: &Path) -> io::Result<LockGuard>;
+
+    /// A number that stays with a file through renames, and that no copy of it has (the inode).
+    fn identity(&self, path: &Path) -> io::Result<u64>;
 
     /// Runs `job`, which blocks on this disk, off the async threads. A simulated disk takes simulated
     /// time over it.
