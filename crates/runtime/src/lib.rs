@@ -4,13 +4,16 @@
 pub mod bus;
 pub mod clock;
 pub mod disk;
+pub mod lease;
 pub mod logs;
 pub mod metrics;
 pub mod net;
 pub mod random;
 pub mod seam;
 pub mod signals;
+pub mod state;
 pub mod tasks;
+pub mod watch;
 
 use std::sync::Arc;
 
