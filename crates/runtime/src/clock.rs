@@ -40,6 +40,12 @@ impl Clock {
         self.origin + at.since(Mono::ZERO)
     }
 
+    /// What the wall clock would have shown at `at`, going by `now` on both clocks.
+    pub fn wall_at(&self, now: Mono, at: Mono) -> Wall {
+        let ago = i64::try_from(now.since(at).as_millis()).unwrap_or(i64::MAX);
+        Wall(self.wall().0.saturating_sub(ago))
+    }
+
     /// The wall-clock reading.
     pub fn wall(&self) -> Wall {
         let ms = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);

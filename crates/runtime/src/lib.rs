@@ -15,7 +15,7 @@ pub mod state;
 pub mod tasks;
 pub mod watch;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// What the whole daemon is given, and all it knows of the machine: the same wiring runs on a real one
 /// and in a simulation.
@@ -33,4 +33,23 @@ pub struct Machine {
     pub seed: random::Seed,
     /// The metrics registry.
     pub metrics: metrics::Metrics,
+}
+
+impl Machine {
+    /// The machine this process runs on. Upstreams' certificates are checked against the Mozilla roots and
+    /// those in `ca_bundle` (a PEM file).
+    ///
+    /// # Errors
+    /// If the bundle cannot be used.
+    pub fn system(ca_bundle: Option<&Path>) -> Result<Self, net::system::TlsError> {
+        let metrics = metrics::Metrics::new();
+        Ok(Self {
+            clock: clock::Clock::system(),
+            net: Arc::new(net::system::SystemNet::new(ca_bundle, &metrics)?),
+            disk: Arc::new(disk::SystemDisk),
+            threads: tasks::Threads::System,
+            seed: random::Seed::system(),
+            metrics,
+        })
+    }
 }

@@ -30,6 +30,9 @@ pub enum NotRecorded {
     /// The journal has stopped.
     #[error("the journal has stopped")]
     Stopped,
+    /// The record is not one that may be handed in.
+    #[error("the journal does not take this record: {0}")]
+    Refused(&'static str),
 }
 
 /// Small mutable things (cordons, accounts, plan progress), each under a key, with a revision that
