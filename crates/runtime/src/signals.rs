@@ -51,6 +51,7 @@ impl Signals {
         let event = match &mut self.source {
             // Every arm is cancel-safe: a signal not yet received stays pending.
             Source::System { hangup, interrupt, terminate } => tokio::select! {
+                biased;
                 Some(()) = interrupt.recv() => Event::Stop,
                 Some(()) = terminate.recv() => Event::Stop,
                 Some(()) = hangup.recv() => Event::Reload,

@@ -22,7 +22,8 @@ pub enum Threads {
 type Outcome = Result<Result<(), TaskError>, Box<dyn Any + Send>>;
 
 impl Threads {
-    /// Runs `work` to its end. If this future is dropped, so is `work`, with all it has spawned.
+    /// Runs `work` to its end. If this future is dropped, so is `work`; on a thread of its own, with all it
+    /// has spawned.
     pub(super) async fn run(
         self,
         name: &str,

@@ -72,7 +72,7 @@ impl Flow {
         if taken > 0 {
             self.buffered += taken;
             let at = self.arrival(now);
-            self.queue.push_back((at, Item::Bytes(bytes[..taken].iter().copied().collect())));
+            self.queue.push_back((at, Item::Bytes(bytes[..taken].to_vec().into())));
         }
         taken
     }
