@@ -1,0 +1,134 @@
+//! What Seawall says of itself, read from its own API: `/v1/pools` and `/v1/journal`.
+
+use serde::Deserialize;
+
+/// The answer of `/v1/pools`, as far as the demo shows it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pools {
+    pub(super) pools: Vec<Pool>,
+}
+
+/// One pool.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pool {
+    pub(super) status: String,
+    pub(super) head: Option<Head>,
+    pub(super) budget: Budget,
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+/// A head, agreed or admitted to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Head {
+    pub(super) number: u64,
+    pub(super) age_ms: u64,
+}
+
+/// Unplanned attempts over the last ten seconds.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Budget {
+    pub(super) extra: u64,
+    pub(super) allowed: u64,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Upstream {
+    pub(super) name: String,
+    pub(super) cordoned: bool,
+    pub(super) fault: Option<String>,
+    pub(super) head: Option<Head>,
+    pub(super) breakers: Vec<Breaker>,
+    pub(super) latency_us: Latency,
+    pub(super) attempts: u64,
+    pub(super) failures: u64,
+    pub(super) share: f64,
+}
+
+/// The breaker of one upstream and method class.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Breaker {
+    pub(super) state: String,
+    pub(super) cause: Option<String>,
+}
+
+/// How long an upstream's answers take.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Latency {
+    pub(super) mean: u64,
+}
+
+/// The answer of `/v1/journal`, as far as the demo shows it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Journal {
+    pub(super) state: String,
+    pub(super) size: u64,
+    pub(super) lost: u64,
+}
+
+/// How an upstream stands, in one word for a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Serves.
+    Good,
+    /// Is being tried again.
+    Probing,
+    /// Gets no traffic.
+    Out,
+}
+
+impl Upstream {
+    /// How it stands, and in words: the worst of its breakers, or what is wrong with its chain.
+    pub(super) fn standing(&self) -> (Standing, String) {
+        let breaker = |state: &str| self.breakers.iter().find(|b| b.state == state);
+        if self.cordoned {
+            (Standing::Out, "cordoned".to_owned())
+        } else if let Some(fault) = &self.fault {
+            (Standing::Out, format!("not believed: {fault}"))
+        } else if let Some(b) = breaker("ejected") {
+            (Standing::Out, with_cause("ejected", b))
+        } else if let Some(b) = breaker("probing") {
+            (Standing::Probing, with_cause("probing", b))
+        } else {
+            (Standing::Good, "admitting".to_owned())
+        }
+    }
+}
+
+fn with_cause(state: &str, breaker: &Breaker) -> String {
+    match &breaker.cause {
+        Some(cause) => format!("{state}: {cause}"),
+        None => state.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(upstream: serde_json::Value, expected: &str) {
+        let upstream: Upstream = serde_json::from_value(upstream).unwrap();
+        assert_eq!(upstream.standing().1, expected);
+    }
+
+    #[test]
+    fn the_worst_news_of_an_upstream_is_told() {
+        let b = |state: &str, cause: Option<&str>| json!({"class": "state", "state": state, "cause": cause});
+        check(json!({"breakers": [b("admitting", None)]}), "admitting");
+        check(json!({"breakers": [b("admitting", None), b("ejected", Some("hang"))]}), "ejected: hang");
+        check(json!({"breakers": [b("probing", None)]}), "probing");
+        check(json!({"fault": "lagging", "breakers": [b("ejected", Some("hang"))]}), "not believed: lagging");
+        check(json!({"cordoned": true, "fault": "lagging"}), "cordoned");
+    }
+}
