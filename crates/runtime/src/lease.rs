@@ -34,6 +34,15 @@ struct Held {
     file: File,
 }
 
+impl Drop for Held {
+    /// Closing would unlock as well, but only once nobody else has the file open: a child being started
+    /// has, for a moment, all files of its parent.
+    fn drop(&mut self) {
+        // The error means that it is unlocked by closing after all.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Why a lease could not be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
