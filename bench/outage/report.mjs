@@ -1,0 +1,56 @@
+// What a run found, for people to read.
+
+const EXAMPLES_SHOWN = 16;
+const EXAMPLE_WIDTH = 400;
+const PRINTERS = { chain, modes, trouble, idle };
+
+export function printReport(name, result) {
+  console.log(`\n== ${name}`);
+  PRINTERS[name](result);
+  for (const example of (result.examples ?? []).slice(0, EXAMPLES_SHOWN)) {
+    console.log(`  e.g. ${JSON.stringify(example).slice(0, EXAMPLE_WIDTH)}`);
+  }
+  console.log(result.missed.length === 0 ? `${name}: every bar held` : result.missed.map((m) => `${name}: MISSED: ${m}`).join('\n'));
+}
+
+function chain(r) {
+  console.log(`requests ${r.requests}   failed ${r.failed}   wrong ${r.wrong}   backwards ${r.backwards}`);
+  console.log(`latency ms, from the time each request was due: ${percentiles(r.latency_ms)}   slowest read ${r.slowest_read_ms}`);
+  console.log(`schedule lag ms: ${percentiles(r.schedule_lag_ms)}`);
+  const w = r.writes;
+  console.log(`transactions: sent ${w.sent}   reported ${w.reported}   mined once ${w.mined}   duplicated ${w.duplicated}   nonces ${w.nonces}`);
+  if (r.seawall) console.log(`seawall: ${Object.entries(r.seawall).map(([k, v]) => `${k} ${v}`).join('   ')}`);
+  table(Object.entries(r.by_kind).map(([kind, v]) => ({ kind, ...v })));
+  table(r.faults);
+}
+
+function modes(r) {
+  table(r.modes);
+}
+
+function trouble(r) {
+  table(r.troubles);
+}
+
+function idle(r) {
+  const { missed: _, ...figures } = r;
+  table([figures]);
+}
+
+function percentiles({ p50, p99, p999, slowest }) {
+  return `p50 ${p50}  p99 ${p99}  p99.9 ${p999}  slowest ${slowest}`;
+}
+
+/** Rows of like objects, in columns. */
+function table(rows) {
+  if (rows.length === 0) return;
+  const columns = Object.keys(rows[0]);
+  const cells = [columns, ...rows.map((row) => columns.map((c) => text(row[c])))];
+  const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)));
+  for (const row of cells) console.log(`  ${row.map((cell, i) => cell.padEnd(widths[i])).join('  ')}`.trimEnd());
+}
+
+function text(value) {
+  if (Array.isArray(value)) return value.join(',') || '-';
+  return value === null || value === undefined ? '-' : String(value);
+}
