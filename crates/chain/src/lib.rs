@@ -8,6 +8,7 @@
 pub mod envelope;
 pub mod fault;
 mod hash;
+pub mod heads;
 pub mod method;
 pub mod pin;
 mod scan;
