@@ -5,8 +5,8 @@
 //! many as two polls see if that is more.
 //!
 //! **Votes.** A provider has one vote, shared equally by its upstreams that vote: two upstreams of one
-//! provider count once. An upstream votes while its last answer is fresher than four polls, it has not
-//! failed two polls in a row, it serves the right chain and has not been set aside as behind (below). Those
+//! provider count once. An upstream votes while its last answer is fresher than four polls (one poll, if two
+//! in a row have failed since), it serves the right chain and has not been set aside as behind (below). Those
 //! never heard from count as votes withheld for the first four polls, so that whoever answers first does
 //! not decide alone.
 //!

@@ -5,6 +5,7 @@
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
 //! a buffer of the caller's.
 
+pub mod capability;
 pub mod envelope;
 pub mod fault;
 mod hash;

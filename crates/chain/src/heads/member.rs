@@ -134,7 +134,9 @@ impl Member {
     }
 
     pub(super) fn is_fresh(&self, now: Mono, config: &Config) -> bool {
-        self.failures < FAILURES_TO_LEAVE && self.answered.is_some_and(|at| now.since(at) <= config.fresh())
+        let gone = self.failures >= FAILURES_TO_LEAVE;
+        let within = if gone { config.poll } else { config.fresh() };
+        self.answered.is_some_and(|at| now.since(at) <= within)
     }
 
     pub(super) fn tags_mut(&mut self, tag: Tag) -> &mut Tagged {
