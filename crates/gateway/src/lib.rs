@@ -1,3 +1,24 @@
-//! The failover gateway: a pure core under a thin async shell.
+//! The failover gateway: a pure [`core`] under a thin async shell.
+//!
+//! One call's way: `serve` reads it, `call::entry` pins it to the agreed head, `pool` chooses an
+//! upstream, `call::attempt` exchanges it over a `client` connection, `call::judge` says what the answer
+//! is worth, and `call::read` or `call::write` decides what to do next. `poll` keeps the heads.
 
+mod call;
+mod client;
+pub mod core;
 pub mod estate;
+mod event;
+mod forward;
+mod gateway;
+mod heads;
+mod metrics;
+mod poll;
+mod pool;
+mod routes;
+mod serve;
+mod worker;
+
+pub use event::{Event, Events};
+pub use gateway::{Gateway, NoSuchUpstream, ReloadError};
+pub use pool::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};

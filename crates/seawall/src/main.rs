@@ -1,2 +1,79 @@
-//! The `seawall` binary.
-fn main() {}
+//! The `seawall` binary: reads its arguments and hands over.
+
+use std::{io, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use seawall::{check, demo, estate::Surroundings, init, output, run, schema, version};
+use seawall_runtime::disk::SystemDisk;
+
+// The data path allocates a handful of small things a call; this allocator is the faster one at that and
+// gives memory back after a burst.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Keeps blockchain, exchange and payment services up when the providers under them go down
+#[derive(Debug, Parser)]
+#[command(name = "seawall", version = version::LONG, arg_required_else_help = true, after_help = "\
+Begin with `seawall init`, then `seawall check`, then `seawall run`.
+Every error has a code (SW0123); docs/errors.md says what it means and what to do.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::InitArgs),
+    Check(check::CheckArgs),
+    Schema(schema::SchemaArgs),
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    /// Prints shell completions
+    #[command(after_help = "EXAMPLE\n  seawall completions bash > /etc/bash_completion.d/seawall")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    #[command(after_help = "EXAMPLE\n  seawall man > /usr/local/share/man/man1/seawall.1")]
+    Man,
+}
+
+/// Standard output could not be written.
+const UNWRITABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let out = &mut io::stdout().lock();
+    match Cli::parse().command {
+        Command::Init(args) => match init::run(&args, out) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                output::error(&error.to_string());
+                ExitCode::from(2)
+            }
+        },
+        Command::Check(args) => written(run::surroundings(&SystemDisk, |with| {
+            check::run(&args, with, output::colour_stdout(), out)
+        })),
+        Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
+        Command::Run(args) => ExitCode::from(run::run(&args)),
+        Command::Demo(args) => demo::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "seawall", out);
+            ExitCode::SUCCESS
+        }
+        Command::Man => written(clap_mangen::Man::new(Cli::command()).render(out).map(|()| 0)),
+    }
+}
+
+/// The exit code of a command that writes; a reader that has gone away is no failure.
+fn written(code: io::Result<u8>) -> ExitCode {
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) => {
+            output::error(&format!("SW0211: standard output cannot be written: {e}"));
+            ExitCode::from(UNWRITABLE)
+        }
+    }
+}

@@ -1,5 +1,14 @@
 //! The gateway's section of the estate, validated: listeners, pools, upstreams and limits.
 
+mod headers;
+mod pool;
+pub mod raw;
+mod upstream;
+mod url;
+mod validate;
+
+pub use validate::{MAX_UPSTREAMS, validate};
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use seawall_chain::ChainId;
@@ -68,6 +77,15 @@ pub struct PoolSection {
 pub enum PoolKind {
     /// An EVM chain over JSON-RPC.
     Evm(EvmSection),
+    /// An HTTP API.
+    Http(HttpSection),
+}
+
+/// What is particular to an HTTP API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSection {
+    /// Methods that may be sent again after a failure, or to several upstreams.
+    pub retry_methods: Vec<http::Method>,
 }
 
 /// What is particular to an EVM chain.

@@ -1,0 +1,240 @@
+//! One attempt: a request sent to one upstream, and what came back.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Method as HttpMethod, Request, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use seawall_chain::{Block, envelope, method::Method, pin::Reads};
+use seawall_model::{Cause, Mono};
+use serde_json::value::RawValue;
+
+use super::judge::{Expected, Worth, asked_wait, is_block, judge, status_fault};
+use crate::{
+    client::{ExchangeError, Link, Received},
+    pool::{Pool, UpstreamState},
+    worker::Worker,
+};
+
+/// A call as it is asked of upstreams: the same bytes whoever is asked.
+pub(crate) struct Ask {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) method: Method,
+    pub(crate) name: Box<str>,
+    /// The request's body.
+    pub(crate) body: Bytes,
+    /// The id in it.
+    pub(crate) id: Box<RawValue>,
+    pub(crate) reads: Option<Reads>,
+    /// Height of the agreed head when the call came.
+    pub(crate) agreed: Option<u64>,
+    /// The upstream must show that it has this block, or its answer proves nothing.
+    pub(crate) prove: Option<Prove>,
+    /// Hold at most this much of an answer; the rest streams.
+    pub(crate) hold: usize,
+}
+
+impl Ask {
+    /// How far below the agreed head the oldest block lies that the call reads.
+    pub(crate) fn age(&self) -> Option<u64> {
+        Some(self.agreed?.saturating_sub(self.reads?.lowest()?))
+    }
+}
+
+/// A block that an upstream must show after it has answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prove {
+    pub(crate) number: u64,
+    /// Its hash, if it is the agreed block.
+    pub(crate) agreed: Option<Block>,
+}
+
+/// What came of an attempt.
+pub(crate) struct Attempt {
+    pub(crate) upstream: usize,
+    pub(crate) took: Duration,
+    pub(crate) end: End,
+}
+
+/// How an attempt ended.
+pub(crate) enum End {
+    /// With an answer, for what it is worth.
+    Answer { worth: Worth, body: Bytes },
+    /// With an answer too large to hold; its beginning looks right.
+    Large { first: Bytes, link: Box<Link>, rest: Incoming },
+    /// Without one.
+    Failed(Failure),
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    /// How long the upstream asks to be left alone.
+    pub(crate) asked: Option<Duration>,
+    /// True if the request may have reached the upstream.
+    pub(crate) sent: bool,
+}
+
+impl Failure {
+    pub(crate) fn of(cause: Cause, sent: bool) -> Self {
+        Self { cause, asked: None, sent }
+    }
+}
+
+/// Counts an attempt as in flight for as long as it lives.
+struct InFlight(Arc<UpstreamState>);
+
+impl InFlight {
+    fn new(state: &Arc<UpstreamState>) -> Self {
+        state.begin();
+        Self(state.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Sends the call to one upstream. The caller sets the time limit and settles what is learned.
+pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Attempt {
+    let state = &ask.pool.upstreams[upstream].state;
+    let _in_flight = InFlight::new(state);
+    let end = match exchange(&ask, upstream, &ask.body, ask.hold).await {
+        Ok((received, link)) => answered(&ask, upstream, received, link).await,
+        Err(failure) => End::Failed(failure),
+    };
+    let now = ask.worker.clock.mono();
+    if !matches!(end, End::Failed(Failure { cause: Cause::Connect, .. })) {
+        state.heard(now);
+    }
+    Attempt { upstream, took: now.since(began), end }
+}
+
+/// One exchange on a pooled connection or a fresh one.
+async fn exchange(
+    ask: &Ask,
+    upstream: usize,
+    body: &Bytes,
+    hold: usize,
+) -> Result<(Received, Link), Failure> {
+    let target = &ask.pool.upstreams[upstream];
+    let worker = &ask.worker;
+    if let Some(mut link) = worker.links.take(target.state.id, worker.clock.mono())
+        && link.is_alive().await
+    {
+        match link.exchange(request(ask, upstream, body), hold).await {
+            Ok(received) => return Ok((received, link)),
+            // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
+            // but that is one attempt more.
+            Err(ExchangeError::Closed)
+                if ask.method.idempotent && ask.pool.state.budget().spend(worker.clock.mono()) => {}
+            Err(e) => return Err(failure(&e)),
+        }
+    }
+    let mut link = connect(ask, upstream).await?;
+    match link.exchange(request(ask, upstream, body), hold).await {
+        Ok(received) => Ok((received, link)),
+        Err(e) => Err(failure(&e)),
+    }
+}
+
+async fn connect(ask: &Ask, upstream: usize) -> Result<Link, Failure> {
+    let target = &ask.pool.upstreams[upstream];
+    let dial = async {
+        let conn = ask.worker.net.connect(&target.section.endpoint).await.ok()?;
+        Link::start(conn).await.ok()
+    };
+    match tokio::time::timeout(ask.pool.section.connect_timeout, dial).await {
+        Ok(Some(link)) => Ok(link),
+        Ok(None) | Err(_) => Err(Failure::of(Cause::Connect, false)),
+    }
+}
+
+fn request(ask: &Ask, upstream: usize, body: &Bytes) -> Request<Full<Bytes>> {
+    let target = &ask.pool.upstreams[upstream];
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = HttpMethod::POST;
+    *request.version_mut() = Version::HTTP_11;
+    *request.uri_mut() = target.uri.clone();
+    *request.headers_mut() = target.headers.clone();
+    request
+}
+
+fn failure(e: &ExchangeError) -> Failure {
+    Failure::of(
+        match e {
+            ExchangeError::Closed => Cause::Reset,
+            ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
+            ExchangeError::Head(_) => Cause::Reset,
+            ExchangeError::Body(_) => Cause::Truncated,
+        },
+        true,
+    )
+}
+
+async fn answered(ask: &Ask, upstream: usize, received: Received, mut link: Link) -> End {
+    if let Some(cause) = status_fault(received.status) {
+        keep(ask, upstream, link, received.rest.is_none());
+        let asked = match cause {
+            Cause::RateLimited | Cause::HttpStatus => asked_wait(&received.headers),
+            _ => None,
+        };
+        return End::Failed(Failure { cause, asked, sent: true });
+    }
+    if let Some(rest) = received.rest {
+        return match looks_right(&received.body) {
+            true => End::Large { first: received.body, link: Box::new(link), rest },
+            false => End::Failed(Failure::of(Cause::Malformed, true)),
+        };
+    }
+    let expected =
+        Expected { id: &ask.id, method: &ask.method, name: &ask.name, reads: ask.reads, agreed: ask.agreed };
+    let mut worth = judge(received.status, &received.body, &expected);
+    if let (Worth::Good | Worth::Doubtful, Some(prove)) = (worth, ask.prove)
+        && let Err(cause) = proven(ask, upstream, prove, &mut link).await
+    {
+        worth = Worth::Fault(cause);
+    }
+    keep(ask, upstream, link, true);
+    End::Answer { worth, body: received.body }
+}
+
+/// Puts a connection back that can be used again.
+fn keep(ask: &Ask, upstream: usize, link: Link, whole: bool) {
+    if whole {
+        ask.worker.links.put(ask.pool.upstreams[upstream].state.id, ask.worker.clock.mono(), link);
+    }
+}
+
+/// An answer too large to hold can only be looked at from its front.
+fn looks_right(first: &[u8]) -> bool {
+    first.trim_ascii_start().starts_with(b"{")
+}
+
+/// Asks the upstream, after it has answered, for the newest block the answer should cover: a node that
+/// lags answers a range without its newest blocks, and says nothing of it.
+async fn proven(ask: &Ask, upstream: usize, prove: Prove, link: &mut Link) -> Result<(), Cause> {
+    let mut body = Vec::with_capacity(96);
+    let mut params = Vec::with_capacity(32);
+    params.extend_from_slice(b"[\"");
+    seawall_chain::write_quantity(&mut params, prove.number);
+    params.extend_from_slice(b"\",false]");
+    let params = str::from_utf8(&params).expect("a quantity is ASCII");
+    envelope::write_call(&mut body, "1", "eth_getBlockByNumber", Some(params));
+    let received =
+        link.exchange(request(ask, upstream, &body.into()), ask.hold).await.map_err(|e| failure(&e).cause)?;
+    if let Some(cause) = status_fault(received.status) {
+        return Err(cause);
+    }
+    let answer = envelope::parse_answer(&received.body).map_err(|_| Cause::Malformed)?;
+    let block = answer.result.filter(|_| !answer.is_null()).ok_or(Cause::Lagging)?;
+    match prove.agreed {
+        Some(agreed) if !is_block(block.get(), &agreed) => Err(Cause::Forked),
+        Some(_) | None => Ok(()),
+    }
+}

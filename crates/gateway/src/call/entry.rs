@@ -1,0 +1,198 @@
+//! Where a call comes in.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use bytes::Bytes;
+use seawall_chain::{
+    Hash,
+    envelope::{self, Call},
+    method::Method,
+    pin::{self, Mode, Reads},
+    tx,
+};
+use seawall_model::Mono;
+use serde_json::value::RawValue;
+
+use super::{
+    Refusal, Reply,
+    attempt::{Ask, Prove},
+    read::{Outcome, read},
+    write::write,
+};
+use crate::{
+    estate::{EvmSection, Pin},
+    heads::Heads,
+    pool::Pool,
+    worker::Worker,
+};
+
+/// A range that ends this close to the agreed head, in blocks, may be answered short by a node that lags.
+const NEAR_HEAD: u64 = 32;
+/// How often a read is pinned anew after the block it was pinned to went away.
+const REPINS: u32 = 2;
+
+/// Answers one call of a client's.
+pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>) -> Reply {
+    let now = worker.clock.mono();
+    pool.state.counts.requests.fetch_add(1, Relaxed);
+    pool.state.budget().call(now);
+    let deadline = now + pool.section.deadline;
+    let mut repins = 0;
+    let outcome = loop {
+        let heads = pool.state.heads.load_full();
+        if let Some(local) = known(pool, &heads, call, now) {
+            break Outcome::Whole(local);
+        }
+        let (ask, hash) = ask(worker, pool, &heads, call);
+        let ask = Arc::new(ask);
+        let outcome = match (hash, pool.evm()) {
+            (Some(hash), Some(evm)) => write(ask, hash, evm.broadcast, &heads, deadline).await,
+            _ => read(ask.clone(), &heads, deadline).await,
+        };
+        match outcome {
+            Outcome::Reorged if repins < REPINS => {
+                repins += 1;
+                let moved = pool.state.moved.notified();
+                pool.state.nudge.notify_one();
+                let _ = tokio::time::timeout(pool.section.hang / 2, moved).await;
+            }
+            outcome => break outcome,
+        }
+    };
+    finish(worker, pool, call, outcome).await
+}
+
+/// What the agreed head, or the estate, answers by itself.
+///
+/// `eth_blockNumber` tells the block that `latest` is pinned to: any newer one could not be read yet.
+fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes> {
+    let evm = pool.evm()?;
+    let mut out = Vec::with_capacity(64);
+    match &*call.method {
+        "eth_chainId" => envelope::write_result(&mut out, call.id, &format!("\"{:#x}\"", evm.chain_id.0)),
+        "net_version" => envelope::write_result(&mut out, call.id, &format!("\"{}\"", evm.chain_id.0)),
+        "eth_blockNumber" if evm.pin != Pin::Off && !pool.sound(heads, now).is_empty() => {
+            let number = heads.latest()?.number;
+            envelope::write_result(&mut out, call.id, &format!("\"{number:#x}\""));
+        }
+        _ => return None,
+    }
+    Some(out.into())
+}
+
+/// The call as upstreams are asked it; with the hash if it is a transaction.
+fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -> (Ask, Option<Hash>) {
+    let method = Method::lookup(&call.method);
+    let mut params = Vec::new();
+    let (reads, rewritten) = match pool.evm() {
+        Some(evm) => pinned(&mut params, evm, &method, heads, call),
+        None => (None, false),
+    };
+    let params = match rewritten {
+        true => {
+            Some(Cow::Owned(String::from_utf8(params).expect("pinning writes ASCII into what was UTF-8")))
+        }
+        false => call.params.map(|p| Cow::Borrowed(p.get())),
+    };
+    let id = call.id.map_or("0", RawValue::get);
+    let hash = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
+    // Other ways to send cannot be looked up by hash here: they go out once.
+    let idempotent = method.idempotent && (!method.raw_transaction || hash.is_some());
+    let method = Method { idempotent, ..method };
+    let mut body =
+        Vec::with_capacity(64 + id.len() + call.method.len() + params.as_ref().map_or(0, |p| p.len()));
+    envelope::write_call(&mut body, id, &call.method, params.as_deref());
+    let ask = Ask {
+        worker: worker.clone(),
+        pool: pool.clone(),
+        name: (&*call.method).into(),
+        prove: prove(&method, reads, heads),
+        method,
+        body: body.into(),
+        id: RawValue::from_string(id.to_owned()).expect("an id that was parsed is JSON"),
+        reads,
+        agreed: heads.latest().map(|b| b.number),
+        hold: worker.limits.verified_answer,
+    };
+    (ask, hash)
+}
+
+fn pinned(
+    out: &mut Vec<u8>,
+    evm: &EvmSection,
+    method: &Method,
+    heads: &Heads,
+    call: &Call<'_>,
+) -> (Option<Reads>, bool) {
+    let mode = match evm.pin {
+        Pin::Hash => Mode::Hash,
+        Pin::Number => Mode::Number,
+        Pin::Off => Mode::Off,
+    };
+    let Some(tags) = heads.tags() else { return (None, false) };
+    let pinned = pin::pin(call.params, method, &tags, mode, out);
+    (pinned.reads, pinned.rewritten)
+}
+
+fn prove(method: &Method, reads: Option<Reads>, heads: &Heads) -> Option<Prove> {
+    let latest = heads.latest()?;
+    let (Some(Reads::Range(_, to)), true) = (reads, method.empty_is_suspicious) else { return None };
+    let near = to <= latest.number && to + NEAR_HEAD >= latest.number;
+    near.then(|| Prove { number: to, agreed: (to == latest.number).then_some(latest) })
+}
+
+fn raw_hash(params: Option<&RawValue>) -> Option<Hash> {
+    let [raw] = serde_json::from_str::<[Cow<'_, str>; 1]>(params?.get()).ok()?;
+    tx::hash(&raw).ok()
+}
+
+/// Turns what came of a call into what the client gets.
+async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome: Outcome) -> Reply {
+    let reply = match outcome {
+        Outcome::Whole(body) => Reply::Whole(body),
+        Outcome::Large(large) => Reply::Large(large),
+        Outcome::Ahead(number, body) if pool.catch_up(number).await => Reply::Whole(body),
+        Outcome::Ahead(..) => {
+            let mut out = Vec::with_capacity(64);
+            envelope::write_result(&mut out, call.id, "null");
+            Reply::Whole(out.into())
+        }
+        Outcome::Reorged => refuse(worker, pool, call, &Refusal::AllFailed(Vec::new())),
+        Outcome::Refused(refusal) => refuse(worker, pool, call, &refusal),
+    };
+    if call.id.is_none() { Reply::Nothing } else { reply }
+}
+
+fn refuse(worker: &Worker, pool: &Pool, call: &Call<'_>, refusal: &Refusal) -> Reply {
+    let counts = &pool.state.counts;
+    counts.failed.fetch_add(1, Relaxed);
+    if let Refusal::UnknownOutcome(..) = refusal {
+        counts.unknown_writes.fetch_add(1, Relaxed);
+    }
+    let mut out = Vec::with_capacity(512);
+    refusal.write(&mut out, call.id, pool, worker);
+    Reply::Refused(out.into(), refusal.status())
+}
+
+impl Ask {
+    /// Another question to the same pool, of the gateway's own.
+    pub(crate) fn about(&self, name: &str, params: &str) -> Self {
+        let mut body = Vec::with_capacity(128);
+        envelope::write_call(&mut body, "0", name, Some(params));
+        Self {
+            worker: self.worker.clone(),
+            pool: self.pool.clone(),
+            method: Method::lookup(name),
+            name: name.into(),
+            body: body.into(),
+            id: RawValue::from_string("0".into()).expect("a number is JSON"),
+            reads: None,
+            agreed: self.agreed,
+            prove: None,
+            hold: self.hold,
+        }
+    }
+}

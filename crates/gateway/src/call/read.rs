@@ -1,0 +1,328 @@
+//! A read: asked of one upstream, and of others when that one is slow, unwell or in doubt.
+
+use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+
+use bytes::Bytes;
+use seawall_chain::{fault::Kind, pin::Reads};
+use seawall_model::{Blame, Cause, Mono};
+use tokio::time::Sleep;
+
+use super::{
+    Large, Refusal,
+    attempt::{Ask, Attempt, End, Failure},
+    judge::{Worth, settled},
+    race::{Next, Race},
+};
+use crate::{
+    core::choose::Set,
+    heads::Heads,
+    pool::{Pool, Report},
+};
+
+/// Pause before an upstream that failed is asked again, when nobody else is left.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long an answer that is ahead of the agreed head waits for it.
+const CATCH_UP: Duration = Duration::from_millis(1_500);
+
+/// What came of a read.
+pub(crate) enum Outcome {
+    /// An upstream's answer.
+    Whole(Bytes),
+    /// An upstream's answer, too large to hold.
+    Large(Large),
+    /// An upstream's answer that tells of this block, beyond the agreed head: it may go out once the head
+    /// has come there, and until then there is nothing.
+    Ahead(u64, Bytes),
+    /// The agreed block it was pinned to is not to be had any more: pin it again.
+    Reorged,
+    /// No answer.
+    Refused(Refusal),
+}
+
+/// What is known so far.
+struct Ledger {
+    ask: Arc<Ask>,
+    /// Failures that the upstream is to blame for, unless everybody fails.
+    failures: Vec<(usize, Failure, Duration)>,
+    /// Upstreams that cannot do this, or say so: not held against them.
+    error: Option<Bytes>,
+    /// Answers that may be gaps.
+    doubtful: Vec<(usize, Bytes, Duration)>,
+    /// Upstreams that say they do not have the agreed block.
+    without_block: u32,
+}
+
+/// What to do after an attempt.
+enum Verdict {
+    /// This is it.
+    Done(Outcome),
+    /// Somebody else must say so too; that is part of the plan.
+    SecondOpinion,
+    /// Ask somebody else, if the budget allows.
+    Elsewhere,
+}
+
+/// Reads through the pool until somebody gives a good answer or `deadline` comes.
+pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, deadline: Mono) -> Outcome {
+    let pool = ask.pool.clone();
+    let class = ask.method.class;
+    let began = ask.worker.clock.mono();
+    let able = pool.able(began, &ask);
+    let Some(first) = pool.choose(began, class, heads, able, Set::NONE) else {
+        return Outcome::Refused(Refusal::NobodyHealthy);
+    };
+    let mut race = Race::new(ask.clone());
+    race.start(first);
+    let mut ledger = Ledger::new(ask.clone());
+    let delay = pool.hedge_after(class);
+    let mut hedge = ask.method.idempotent.then_some(began + delay);
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(ask.worker.clock.instant(began + delay)));
+    loop {
+        let until = hedge.unwrap_or(deadline).min(deadline);
+        let verdict = match race.next(&mut timer, until).await {
+            Next::Time => {
+                let now = ask.worker.clock.mono();
+                if now >= deadline {
+                    return ledger.give_up(Refusal::Deadline);
+                }
+                hedge = None;
+                if race.begun < pool.section.attempts
+                    && let Some(second) = pool.choose(now, class, heads, able, race.tried)
+                    && pool.state.budget().spend(now)
+                {
+                    pool.state.counts.hedges.fetch_add(1, Relaxed);
+                    race.start(second);
+                    hedge = Some(now + delay * 2);
+                }
+                continue;
+            }
+            Next::Ended(attempt) => ledger.take(attempt),
+        };
+        let next = match verdict {
+            Verdict::Done(outcome) => {
+                race.leave();
+                return outcome;
+            }
+            Verdict::SecondOpinion => other(&ask, heads, able, race.tried),
+            Verdict::Elsewhere if race.len() > 0 => continue,
+            Verdict::Elsewhere => match elsewhere(&ask, heads, able, &mut race, &mut timer, deadline).await {
+                Ok(next) => next,
+                Err(why) => return ledger.give_up(why),
+            },
+        };
+        match next {
+            Some(next) => race.start(next),
+            None if race.len() > 0 => {}
+            None => return ledger.give_up(Refusal::AllFailed),
+        }
+    }
+}
+
+/// Somebody of another provider who has not been asked.
+fn other(ask: &Ask, heads: &Heads, able: Set, tried: Set) -> Option<usize> {
+    ask.pool.choose(ask.worker.clock.mono(), ask.method.class, heads, able.without(tried), tried)
+}
+
+type WhyNot = fn(Vec<(usize, Cause)>) -> Refusal;
+
+/// Who to ask after a failure: somebody new, else, after a pause, once more somebody old. An error if
+/// nobody may be asked any more.
+async fn elsewhere(
+    ask: &Ask,
+    heads: &Heads,
+    able: Set,
+    race: &mut Race,
+    timer: &mut std::pin::Pin<&mut Sleep>,
+    deadline: Mono,
+) -> Result<Option<usize>, WhyNot> {
+    let (pool, clock) = (&ask.pool, &ask.worker.clock);
+    if race.begun >= pool.section.attempts || !ask.method.idempotent {
+        return Ok(None);
+    }
+    let mut next = other(ask, heads, able, race.tried);
+    if next.is_none() {
+        // A failed range or method would fail again; a blip may be over.
+        let again = (clock.mono() + AGAIN).min(deadline);
+        timer.as_mut().reset(clock.instant(again));
+        timer.as_mut().await;
+        let able = pool.able(clock.mono(), ask);
+        next = pool.choose(clock.mono(), ask.method.class, heads, able, Set::NONE);
+    }
+    if next.is_some() {
+        if !pool.state.budget().spend(clock.mono()) {
+            pool.state.counts.budget_refused.fetch_add(1, Relaxed);
+            return Err(Refusal::BudgetSpent);
+        }
+        pool.state.counts.retries.fetch_add(1, Relaxed);
+    }
+    Ok(next)
+}
+
+impl Ledger {
+    fn new(ask: Arc<Ask>) -> Self {
+        Self { ask, failures: Vec::new(), error: None, doubtful: Vec::new(), without_block: 0 }
+    }
+
+    /// Takes in how an attempt ended and says what to do.
+    fn take(&mut self, attempt: Attempt) -> Verdict {
+        let (i, took) = (attempt.upstream, attempt.took);
+        if let Some(failure) = self.ask.fault(&attempt.end) {
+            self.failures.push((i, failure, took));
+            if !self.ask.method.idempotent && failure.sent {
+                let tried = self.tried();
+                self.blame(false);
+                return Verdict::Done(Outcome::Refused(Refusal::UnknownOutcome(None, tried)));
+            }
+            return Verdict::Elsewhere;
+        }
+        match attempt.end {
+            End::Large { first, link, rest } => {
+                self.good(i, took);
+                Verdict::Done(Outcome::Large(Large { first, link, rest }))
+            }
+            End::Answer { worth: Worth::Good, body } => {
+                self.good(i, took);
+                self.expose_gaps(&body);
+                Verdict::Done(Outcome::Whole(body))
+            }
+            End::Answer { worth: Worth::Doubtful, body } => {
+                self.doubtful.push((i, body, took));
+                match self.doubtful.len() {
+                    1 => Verdict::SecondOpinion,
+                    _ => Verdict::Done(self.agree_on_nothing()),
+                }
+            }
+            End::Answer { worth: Worth::Ahead(number), body } => {
+                self.good(i, took);
+                Verdict::Done(Outcome::Ahead(number, body))
+            }
+            End::Answer { worth: Worth::Error(kind), body } => self.told(i, took, kind, body),
+            // Both are faults and were taken above.
+            End::Answer { worth: Worth::Fault(_), .. } | End::Failed(_) => Verdict::Elsewhere,
+        }
+    }
+
+    /// An error told in JSON-RPC that is not the upstream's fault.
+    fn told(&mut self, i: usize, took: Duration, kind: Kind, body: Bytes) -> Verdict {
+        let pinned = matches!(self.ask.reads, Some(Reads::Agreed(_)));
+        match kind.blame() {
+            Blame::Caller => {
+                self.good(i, took);
+                Verdict::Done(Outcome::Whole(body))
+            }
+            Blame::Incapable | Blame::Upstream => {
+                let now = self.ask.worker.clock.mono();
+                self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
+                if kind == Kind::NoBlock && pinned {
+                    self.without_block += 1;
+                    self.ask.pool.state.nudge.notify_one();
+                } else if kind.teaches() {
+                    self.ask.pool.teach(now, i, &self.ask, kind);
+                }
+                self.error.get_or_insert(body);
+                Verdict::Elsewhere
+            }
+        }
+    }
+
+    /// Somebody gave an answer: those who failed have only themselves to blame.
+    fn good(&mut self, i: usize, took: Duration) {
+        self.ask.pool.settle(self.ask.worker.clock.mono(), i, self.ask.method.class, took, Report::Answered);
+        if !self.failures.is_empty() {
+            self.blame(true);
+        }
+    }
+
+    /// Settles the failures. Where nobody succeeded, it may be the call: only a port that took no
+    /// connection is held against an upstream then.
+    fn blame(&mut self, somebody_succeeded: bool) {
+        let now = self.ask.worker.clock.mono();
+        for (i, failure, took) in self.failures.drain(..) {
+            if somebody_succeeded || failure.cause == Cause::Connect {
+                let report = Report::Failed { cause: failure.cause, asked: failure.asked };
+                self.ask.pool.settle(now, i, self.ask.method.class, took, report);
+            } else {
+                self.ask.pool.unsettled(i, self.ask.method.class, failure.cause);
+            }
+        }
+    }
+
+    /// Somebody had what others said was not there.
+    fn expose_gaps(&mut self, body: &[u8]) {
+        let gap = !self.doubtful.is_empty() && settled(&self.ask.name, self.ask.reads, self.ask.agreed, body);
+        let now = self.ask.worker.clock.mono();
+        for (i, _, took) in self.doubtful.drain(..) {
+            let report = match gap {
+                true => Report::Failed { cause: Cause::Missing, asked: None },
+                false => Report::Answered,
+            };
+            self.ask.pool.settle(now, i, self.ask.method.class, took, report);
+        }
+    }
+
+    /// Two say that there is nothing.
+    fn agree_on_nothing(&mut self) -> Outcome {
+        let now = self.ask.worker.clock.mono();
+        let mut body = Bytes::new();
+        for (i, answer, took) in self.doubtful.drain(..) {
+            self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
+            body = answer;
+        }
+        self.blame(true);
+        Outcome::Whole(body)
+    }
+
+    fn tried(&self) -> Vec<(usize, Cause)> {
+        self.failures.iter().map(|(i, f, _)| (*i, f.cause)).collect()
+    }
+
+    /// Nobody is left to ask: the best there is.
+    fn give_up(&mut self, why: WhyNot) -> Outcome {
+        if !self.doubtful.is_empty() {
+            return self.agree_on_nothing();
+        }
+        let tried = self.tried();
+        self.blame(false);
+        if self.without_block > 0 {
+            return Outcome::Reorged;
+        }
+        match self.error.take() {
+            Some(body) => Outcome::Whole(body),
+            None => Outcome::Refused(why(tried)),
+        }
+    }
+}
+
+impl Ask {
+    /// The upstream's fault in how an attempt ended, if there is one.
+    pub(crate) fn fault(&self, end: &End) -> Option<Failure> {
+        match end {
+            End::Failed(failure) => Some(*failure),
+            End::Answer { worth: Worth::Fault(cause), .. } => Some(Failure::of(*cause, true)),
+            End::Answer { worth: Worth::Error(kind), .. } => match kind.blame() {
+                Blame::Upstream => kind.cause().map(|cause| Failure::of(cause, true)),
+                Blame::Caller | Blame::Incapable => None,
+            },
+            End::Answer { worth: Worth::Good | Worth::Doubtful | Worth::Ahead(_), .. }
+            | End::Large { .. } => None,
+        }
+    }
+}
+
+impl Pool {
+    /// Waits for the agreed head to reach `number`; true if it does in time.
+    pub(crate) async fn catch_up(&self, number: u64) -> bool {
+        let reached = async {
+            loop {
+                let moved = self.state.moved.notified();
+                if self.state.heads.load().latest().is_some_and(|b| b.number >= number) {
+                    return;
+                }
+                self.state.nudge.notify_one();
+                // Nudges are heeded at the poller's own pace; ask again if nothing has moved.
+                let _ = tokio::time::timeout(CATCH_UP / 6, moved).await;
+            }
+        };
+        tokio::time::timeout(CATCH_UP, reached).await.is_ok()
+    }
+}

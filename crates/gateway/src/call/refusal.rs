@@ -1,0 +1,146 @@
+//! The gateway's own errors, as JSON-RPC: what is wrong, since when, and what was tried.
+
+use http::StatusCode;
+use seawall_chain::{Hash, envelope};
+use seawall_model::{Cause, Mono};
+use serde_json::{json, value::RawValue};
+
+use crate::{core::breaker::State, pool::Pool, worker::Worker};
+
+/// JSON-RPC code of every refusal: a server error of the implementation's own (JSON-RPC 2.0, section 5.1).
+const CODE: i64 = -32_050;
+/// Most upstreams named in one refusal.
+const NAMED: usize = 8;
+
+/// Why a call got no answer of an upstream's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Refusal {
+    /// No upstream of the pool may be asked.
+    NobodyHealthy,
+    /// Everybody who could be asked failed.
+    AllFailed(Vec<(usize, Cause)>),
+    /// The call's time ran out.
+    Deadline(Vec<(usize, Cause)>),
+    /// The attempt budget is spent, and what was asked failed.
+    BudgetSpent(Vec<(usize, Cause)>),
+    /// A write may have taken effect or not.
+    UnknownOutcome(Option<Hash>, Vec<(usize, Cause)>),
+    /// A write reached nobody.
+    NotSent(Option<Hash>, Vec<(usize, Cause)>),
+    /// An answer within a batch was too large to hold.
+    TooLarge,
+}
+
+impl Refusal {
+    /// The operator's code.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NobodyHealthy => "SW0301",
+            Self::AllFailed(_) => "SW0302",
+            Self::Deadline(_) => "SW0303",
+            Self::BudgetSpent(_) => "SW0304",
+            Self::UnknownOutcome(..) => "SW0305",
+            Self::NotSent(..) => "SW0306",
+            Self::TooLarge => "SW0307",
+        }
+    }
+
+    /// The status a single call is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NobodyHealthy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::AllFailed(_) | Self::BudgetSpent(_) | Self::UnknownOutcome(..) | Self::NotSent(..) => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::TooLarge => StatusCode::OK,
+        }
+    }
+
+    /// Writes the JSON-RPC error.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, id: Option<&RawValue>, pool: &Pool, worker: &Worker) {
+        let name = &pool.section.name;
+        let (what, tried, hash) = match self {
+            Self::NobodyHealthy => (format!("pool `{name}` has no healthy upstream"), None, None),
+            Self::AllFailed(tried) => {
+                (format!("every upstream of pool `{name}` failed this call"), Some(tried), None)
+            }
+            Self::Deadline(tried) => (format!("pool `{name}` gave no answer in time"), Some(tried), None),
+            Self::BudgetSpent(tried) => {
+                (format!("pool `{name}` failed this call and its attempt budget is spent"), Some(tried), None)
+            }
+            Self::UnknownOutcome(hash, tried) => (
+                "the outcome is unknown: it may have taken effect; look it up before sending it again".into(),
+                Some(tried),
+                *hash,
+            ),
+            Self::NotSent(hash, tried) => (
+                format!("no upstream of pool `{name}` took the transaction; none has seen it"),
+                Some(tried),
+                *hash,
+            ),
+            Self::TooLarge => ("the answer is too large for a batch: ask for it alone".into(), None, None),
+        };
+        let now = worker.clock.mono();
+        let tried = tried.map(|tried| {
+            let named = tried
+                .iter()
+                .map(|(i, cause)| json!({"upstream": pool.upstreams[*i].section.name, "cause": cause}));
+            named.collect::<Vec<_>>()
+        });
+        let upstreams: Vec<_> =
+            (0..pool.upstreams.len().min(NAMED)).map(|i| self::state(pool, i, now, worker)).collect();
+        let message = match self {
+            Self::NobodyHealthy => format!("{}: {what}: {}", self.code(), sentence(&upstreams)),
+            _ => format!("{}: {what}", self.code()),
+        };
+        let mut data = json!({"code": self.code(), "pool": name, "upstreams": upstreams});
+        if let Some(tried) = tried {
+            data["tried"] = tried.into();
+        }
+        if let Some(hash) = hash {
+            data["transactionHash"] = hash.to_string().into();
+        }
+        if let Self::UnknownOutcome(..) = self {
+            data["outcome"] = "unknown".into();
+        }
+        envelope::write_error(out, id, CODE, &message, Some(&data.to_string()));
+    }
+}
+
+/// What is wrong with one upstream, and since when.
+fn state(pool: &Pool, i: usize, now: Mono, worker: &Worker) -> serde_json::Value {
+    let upstream = &pool.upstreams[i];
+    let heads = pool.state.heads.load();
+    let worst = upstream
+        .state
+        .learned()
+        .breakers
+        .iter()
+        .map(|b| (b.state(), b.since()))
+        .find(|(s, _)| *s != State::Admitting);
+    let (state, cause, since) = match (upstream.state.cordoned(), heads.fault(i), worst) {
+        (true, _, _) => ("cordoned", Some(Cause::Cordoned), None),
+        (_, Some((cause, since)), _) => ("faulted", Some(cause), Some(since)),
+        (_, None, Some((state, since))) => (state.as_str(), state.cause(), Some(since)),
+        (_, None, None) if heads.unknown.has(i) => ("silent", None, Some(upstream.state.last_answer())),
+        (_, None, None) => ("admitting", None, None),
+    };
+    let since = since.filter(|s| *s > Mono::ZERO).map(|s| worker.clock.wall_at(now, s).to_string());
+    json!({"upstream": upstream.section.name, "state": state, "cause": cause, "since": since})
+}
+
+fn sentence(upstreams: &[serde_json::Value]) -> String {
+    let word = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let one = |u: &serde_json::Value| {
+        let mut text = format!("{} {}", word(&u["upstream"]), word(&u["state"]));
+        if u["cause"].is_string() {
+            text += &format!(" ({})", word(&u["cause"]));
+        }
+        if u["since"].is_string() {
+            text += &format!(" since {}", word(&u["since"]));
+        }
+        text
+    };
+    upstreams.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,226 @@
+//! A write: a signed transaction, sent to several upstreams at once.
+//!
+//! Its hash makes it idempotent: whoever takes it, it is mined once, and sending it again does no harm.
+//! What must never happen is to report one outcome and have another. So a transaction that may have
+//! reached somebody is looked up by its hash before anything is said of it.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use seawall_chain::{
+    Hash, envelope,
+    fault::{Kind, WriteFate},
+};
+use seawall_model::{Cause, Mono};
+
+use super::{
+    Refusal,
+    attempt::{Ask, Attempt, End},
+    judge::Worth,
+    race::{Next, Race},
+    read::Outcome,
+};
+use crate::{core::choose::Set, heads::Heads, pool::Report};
+
+/// If nobody has answered by now, one more upstream is sent to.
+const WIDEN: Duration = Duration::from_millis(300);
+/// Pause between look-ups of a transaction whose outcome is unknown.
+const LOOK_UP: Duration = Duration::from_millis(250);
+
+/// What the upstreams have said of a transaction.
+struct Ledger {
+    ask: Arc<Ask>,
+    hash: Hash,
+    /// The first that looked at it and would not have it, in its own words.
+    rejected: Option<Bytes>,
+    /// The first that said its nonce is used.
+    nonce_low: Option<Bytes>,
+    /// Those from whom nothing certain came.
+    uncertain: Vec<(usize, Cause)>,
+    /// Those whom it did not reach.
+    unsent: Vec<(usize, Cause)>,
+}
+
+/// Sends the transaction and finds out what became of it.
+pub(crate) async fn write(ask: Arc<Ask>, hash: Hash, width: u32, heads: &Heads, deadline: Mono) -> Outcome {
+    let (pool, clock) = (ask.pool.clone(), ask.worker.clock);
+    let now = clock.mono();
+    let mut race = Race::new(ask.clone());
+    for _ in 0..width.max(1) {
+        let Some(next) = pool.choose(now, ask.method.class, heads, Set::ALL.without(race.tried), race.tried)
+        else {
+            break;
+        };
+        race.start(next);
+    }
+    if race.len() == 0 {
+        return Outcome::Refused(Refusal::NobodyHealthy);
+    }
+    let mut ledger = Ledger::new(ask.clone(), hash);
+    let mut widen = Some(now + WIDEN);
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(clock.instant(now + WIDEN)));
+    while race.len() > 0 {
+        let more = match race.next(&mut timer, widen.unwrap_or(deadline).min(deadline)).await {
+            Next::Time if clock.mono() >= deadline => break,
+            Next::Time => {
+                widen = None;
+                true
+            }
+            Next::Ended(attempt) => {
+                if ledger.take(attempt) {
+                    race.leave();
+                    return ledger.accepted();
+                }
+                race.len() == 0 && !ledger.is_decided()
+            }
+        };
+        if more
+            && let Some(next) =
+                pool.choose(clock.mono(), ask.method.class, heads, Set::ALL.without(race.tried), race.tried)
+        {
+            // One that reached nobody is still on its first way; anything else is an attempt more.
+            if ledger.nobody_reached() || pool.state.budget().spend(clock.mono()) {
+                race.start(next);
+            }
+        }
+    }
+    race.leave();
+    ledger.conclude(deadline).await
+}
+
+impl Ledger {
+    fn new(ask: Arc<Ask>, hash: Hash) -> Self {
+        Self { ask, hash, rejected: None, nonce_low: None, uncertain: Vec::new(), unsent: Vec::new() }
+    }
+
+    /// Takes in how an attempt ended; true if the transaction is accepted.
+    fn take(&mut self, attempt: Attempt) -> bool {
+        let i = attempt.upstream;
+        let now = self.ask.worker.clock.mono();
+        let failure = self.ask.fault(&attempt.end);
+        let report = match failure {
+            Some(failure) => Report::Failed { cause: failure.cause, asked: failure.asked },
+            None => Report::Answered,
+        };
+        self.ask.pool.settle(now, i, self.ask.method.class, attempt.took, report);
+        match attempt.end {
+            End::Failed(failure) if !failure.sent => self.unsent.push((i, failure.cause)),
+            End::Failed(failure) => self.uncertain.push((i, failure.cause)),
+            End::Large { .. } => self.uncertain.push((i, Cause::Malformed)),
+            End::Answer { worth: Worth::Good | Worth::Doubtful | Worth::Ahead(_), body } => {
+                if self.names_hash(&body) {
+                    return true;
+                }
+                self.uncertain.push((i, Cause::Malformed));
+            }
+            End::Answer { worth: Worth::Fault(cause), .. } => self.uncertain.push((i, cause)),
+            End::Answer { worth: Worth::Error(kind), body } => return self.told(i, kind, body),
+        }
+        false
+    }
+
+    fn told(&mut self, i: usize, kind: Kind, body: Bytes) -> bool {
+        match kind.write_fate() {
+            WriteFate::Known => return true,
+            WriteFate::NonceLow => {
+                self.nonce_low.get_or_insert(body);
+            }
+            WriteFate::Rejected => {
+                self.rejected.get_or_insert(body);
+            }
+            // Turned away at the door: it was not looked at.
+            WriteFate::Unknown => match kind {
+                Kind::NoMethod | Kind::NotInPlan | Kind::Unauthorized | Kind::RateLimited => {
+                    self.unsent.push((i, kind.cause().unwrap_or(Cause::Unwell)));
+                }
+                _ => self.uncertain.push((i, kind.cause().unwrap_or(Cause::Unwell))),
+            },
+        }
+        false
+    }
+
+    fn names_hash(&self, body: &[u8]) -> bool {
+        let answer = envelope::parse_answer(body).ok();
+        let text = answer.and_then(|a| a.result.map(|r| r.get().trim_matches('"').parse::<Hash>()));
+        text == Some(Ok(self.hash))
+    }
+
+    /// Nothing that anybody could add would change what is said.
+    fn is_decided(&self) -> bool {
+        (self.rejected.is_some() || self.nonce_low.is_some()) && self.uncertain.is_empty()
+    }
+
+    fn nobody_reached(&self) -> bool {
+        self.rejected.is_none() && self.nonce_low.is_none() && self.uncertain.is_empty()
+    }
+
+    fn accepted(&self) -> Outcome {
+        // What it changes should be seen soon.
+        self.ask.pool.state.nudge.notify_one();
+        let mut out = Vec::with_capacity(128);
+        envelope::write_result(&mut out, Some(&self.ask.id), &format!("\"{}\"", self.hash));
+        Outcome::Whole(out.into())
+    }
+
+    /// Everybody has spoken, or had the time to: says what became of it, having looked where in doubt.
+    async fn conclude(mut self, deadline: Mono) -> Outcome {
+        if self.nobody_reached() {
+            return Outcome::Refused(Refusal::NotSent(Some(self.hash), std::mem::take(&mut self.unsent)));
+        }
+        if self.uncertain.is_empty() {
+            // "Nonce too low" of a transaction that the chain has is the success of an earlier send.
+            if let Some(body) = self.nonce_low.take() {
+                return if self.look_up().await { self.accepted() } else { Outcome::Whole(body) };
+            }
+            if let Some(body) = self.rejected.take() {
+                return Outcome::Whole(body);
+            }
+        }
+        let clock = self.ask.worker.clock;
+        loop {
+            if self.look_up().await {
+                return self.accepted();
+            }
+            if clock.mono() + LOOK_UP >= deadline {
+                return Outcome::Refused(Refusal::UnknownOutcome(
+                    Some(self.hash),
+                    std::mem::take(&mut self.uncertain),
+                ));
+            }
+            tokio::time::sleep(LOOK_UP).await;
+        }
+    }
+
+    /// Does anybody have the transaction, mined or waiting?
+    async fn look_up(&self) -> bool {
+        let (pool, clock) = (&self.ask.pool, &self.ask.worker.clock);
+        let now = clock.mono();
+        let heads = pool.state.heads.load_full();
+        let params = format!("[\"{}\"]", self.hash);
+        let ask = Arc::new(self.ask.about("eth_getTransactionByHash", &params));
+        let mut race = Race::new(ask.clone());
+        // Everybody is asked, since it may be with one alone.
+        while let Some(next) =
+            pool.choose(now, ask.method.class, &heads, Set::ALL.without(race.tried), Set::NONE)
+        {
+            race.start(next);
+        }
+        let end = now + pool.section.hang;
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(clock.instant(end)));
+        while race.len() > 0 {
+            match race.next(&mut timer, end).await {
+                Next::Time => break,
+                Next::Ended(Attempt {
+                    end: End::Answer { worth: Worth::Good | Worth::Ahead(_), .. },
+                    ..
+                }) => {
+                    race.leave();
+                    return true;
+                }
+                Next::Ended(_) => {}
+            }
+        }
+        race.leave();
+        false
+    }
+}

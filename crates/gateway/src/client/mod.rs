@@ -1,0 +1,11 @@
+//! HTTP/1.1 to upstreams: one exchange at a time on pooled connections.
+//!
+//! A connection has no task of its own: whoever exchanges on it also drives it, so that an answer costs
+//! no hop between tasks. While it lies idle nobody drives it; it is looked at once before it is used
+//! again.
+
+mod link;
+mod pool;
+
+pub(crate) use link::{ExchangeError, Link, Received};
+pub(crate) use pool::Links;

@@ -1,0 +1,7 @@
+//! Decisions, as plain functions of what is known and the time: nothing in here waits, reads a clock
+//! or rolls dice.
+
+pub mod breaker;
+pub mod budget;
+pub mod choose;
+pub mod pace;

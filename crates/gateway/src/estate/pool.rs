@@ -1,0 +1,242 @@
+//! One pool: its route, its times, what is particular to its kind.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use seawall_chain::ChainId;
+use seawall_model::{
+    Name,
+    estate::{At, Code, Graph, Problem, Problems, Resolve},
+    units::show_duration,
+};
+
+use super::{
+    EvmSection, HttpSection, Pin, PoolKind, PoolSection, UpstreamSection,
+    raw::{RawKind, RawPin, RawPool},
+    upstream,
+    validate::{time, within},
+};
+
+/// Most attempts for one call, and most upstreams a transaction is sent to.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// Most blocks an upstream may be allowed to lag.
+const MAX_LAG: u32 = 10_000;
+
+/// Longest route, in bytes.
+const MAX_ROUTE: usize = 256;
+
+/// Shortest and longest time between two polls of a head, where the estate does not say.
+const POLL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
+
+/// Judges a pool and declares it in `graph`, good or bad.
+pub(super) fn validate(
+    name: &Name,
+    raw: &At<RawPool>,
+    graph: &mut Graph,
+    resolve: &Resolve<'_>,
+    problems: &mut Problems,
+) -> Option<PoolSection> {
+    let pool = &raw.value;
+    let upstreams = upstream::validate(name, pool, graph, resolve, problems);
+    judge_choice(name, raw, upstreams.as_deref(), problems);
+    let route = route(name, pool.route.as_ref(), problems);
+    let times = Times::new(pool, problems);
+    let most = MAX_ATTEMPTS;
+    let attempts = within(pool.attempts, 1, most, "attempts", u32::to_string, problems);
+    let floor = u32::try_from(pool.budget_floor.value.per_second()).ok();
+    if floor.is_none() {
+        let message = format!("`budget_floor` is `{}`, more than is taken", pool.budget_floor.value);
+        problems.report(Problem::new(Code::InvalidValue, pool.budget_floor.place, message));
+    }
+    let kind = match pool.kind.as_ref()?.value {
+        RawKind::Evm => evm(raw, problems).map(PoolKind::Evm),
+        RawKind::Http => http(raw, problems).map(PoolKind::Http),
+    };
+    let times = times?;
+    Some(PoolSection {
+        name: name.clone(),
+        route: route?,
+        kind: kind?,
+        upstreams: upstreams?,
+        deadline: times.deadline,
+        attempt_timeout: times.attempt,
+        connect_timeout: times.connect,
+        hang: times.hang,
+        attempts: attempts?,
+        budget_share: pool.budget_share.as_fraction(),
+        budget_floor: floor?,
+    })
+}
+
+/// Reports a pool that has nothing to choose from, and warns of one that has too little.
+fn judge_choice(name: &Name, raw: &At<RawPool>, good: Option<&[UpstreamSection]>, problems: &mut Problems) {
+    let upstreams = &raw.value.upstreams;
+    let mut report = |code, message: String, help: &str| {
+        problems.report(Problem::new(code, raw.place, message).help(help));
+    };
+    match upstreams.len() {
+        0 => {
+            let help = format!("add one: `[[pools.{name}.upstreams]]` with `name`, `url` and `provider`");
+            return report(Code::NoChoice, format!("pool `{name}` has no upstream"), &help);
+        }
+        1 => report(
+            Code::SmallPool,
+            format!("pool `{name}` has one upstream: nothing to fail over to, nobody to compare it with"),
+            "add upstreams of two other providers",
+        ),
+        2 => report(
+            Code::SmallPool,
+            format!("pool `{name}` has two upstreams: when they disagree, nobody can tell which is wrong"),
+            "add an upstream of a third provider",
+        ),
+        _ => {}
+    }
+    if upstreams.iter().all(|u| u.value.weight.value == 0) {
+        let message = format!("every upstream of pool `{name}` has weight 0");
+        report(Code::NoChoice, message, "give at least one of them a weight above 0");
+    }
+    let providers: BTreeSet<_> = good.unwrap_or_default().iter().map(|u| &u.provider).collect();
+    if let (2.., Some(only), 1) = (upstreams.len(), providers.first(), providers.len()) {
+        let message = format!("every upstream of pool `{name}` is operated by `{only}`");
+        report(
+            Code::SharedFate,
+            message,
+            "add an upstream of another provider: one outage takes all of these",
+        );
+    }
+}
+
+fn route(name: &Name, raw: Option<&At<String>>, problems: &mut Problems) -> Option<Arc<str>> {
+    let Some(at) = raw else { return Some(format!("/{name}").into()) };
+    let text = at.value.as_str();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let part = |p: &str| !p.is_empty() && p != "." && p != ".." && p.bytes().all(plain);
+    let parts = text.strip_prefix('/');
+    let good = parts.is_some_and(|parts| parts.is_empty() || parts.split('/').all(part));
+    if good && text.len() <= MAX_ROUTE {
+        return Some(text.into());
+    }
+    let help =
+        "write a path as in `/ethereum`: parts of letters, digits, `-`, `.`, `_` and `~`, no `/` at the end";
+    problems
+        .report(Problem::new(Code::InvalidValue, at.place, "`route` is not a path to serve at").help(help));
+    None
+}
+
+/// A pool's time limits, each within the one it is part of.
+struct Times {
+    deadline: Duration,
+    attempt: Duration,
+    connect: Duration,
+    hang: Duration,
+}
+
+impl Times {
+    fn new(pool: &RawPool, problems: &mut Problems) -> Option<Self> {
+        let deadline = time(pool.deadline, "deadline", problems);
+        let mut part = |raw: Option<At<Duration>>, key, usual, of: (&str, Option<Duration>)| {
+            let Some(at) = raw else { return Some(Duration::from_secs(usual).min(of.1?)) };
+            let value = time(at, key, problems)?;
+            if value > of.1? {
+                let (value, whole) = (show_duration(value), show_duration(of.1?));
+                let message =
+                    format!("`{key}` is {value}, longer than `{}` ({whole}), which it is part of", of.0);
+                problems.report(Problem::new(Code::Contradiction, at.place, message));
+                return None;
+            }
+            Some(value)
+        };
+        let attempt = part(pool.attempt_timeout, "attempt_timeout", 5, ("deadline", deadline));
+        let connect = part(pool.connect_timeout, "connect_timeout", 1, ("attempt_timeout", attempt));
+        let hang = part(pool.hang, "hang", 1, ("attempt_timeout", attempt));
+        Some(Self { deadline: deadline?, attempt: attempt?, connect: connect?, hang: hang? })
+    }
+}
+
+/// Reports a key that belongs to pools of another kind.
+fn foreign<T>(key: &str, value: Option<&At<T>>, kind: &str, problems: &mut Problems) {
+    if let Some(at) = value {
+        let message = format!("`{key}` does not belong to a pool of kind `{kind}`");
+        problems.report(Problem::new(Code::Contradiction, at.place, message).help("remove it"));
+    }
+}
+
+fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
+    let pool = &raw.value;
+    foreign("retry_methods", pool.retry_methods.iter().flatten().next(), "evm", problems);
+    let mut missing = |key: &str, example: &str| {
+        let problem = Problem::new(Code::MissingKey, raw.place, format!("`{key}` is missing"));
+        problems.report(problem.help(format!("a pool of kind `evm` needs it, as in `{key} = {example}`")));
+    };
+    if pool.chain_id.is_none() {
+        missing("chain_id", "1");
+    }
+    if pool.block_time.is_none() {
+        missing("block_time", "\"12s\"");
+    }
+    let chain_id = pool
+        .chain_id
+        .and_then(|at| within(at, 1, i64::MAX.unsigned_abs(), "chain_id", u64::to_string, problems));
+    let block_time = pool.block_time.and_then(|at| time(at, "block_time", problems));
+    let poll = match pool.poll {
+        Some(at) => time(at, "poll", problems),
+        None => block_time.map(|t| (t / 2).clamp(POLL.0, POLL.1)),
+    };
+    let lag = match pool.lag {
+        Some(at) => within(at, 0, MAX_LAG, "lag", u32::to_string, problems),
+        None => Some(0),
+    };
+    let broadcast = match pool.broadcast {
+        Some(at) => within(at, 1, MAX_ATTEMPTS, "broadcast", u32::to_string, problems),
+        None => Some(2),
+    };
+    let pin = match pool.pin.map_or(RawPin::Hash, |at| at.value) {
+        RawPin::Hash => Pin::Hash,
+        RawPin::Number => Pin::Number,
+        RawPin::Off => Pin::Off,
+    };
+    Some(EvmSection {
+        chain_id: ChainId(chain_id?),
+        block_time: block_time?,
+        poll: poll?,
+        lag: lag?.into(),
+        pin,
+        broadcast: broadcast?,
+    })
+}
+
+fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
+    let pool = &raw.value;
+    foreign("chain_id", pool.chain_id.as_ref(), "http", problems);
+    foreign("block_time", pool.block_time.as_ref(), "http", problems);
+    foreign("poll", pool.poll.as_ref(), "http", problems);
+    foreign("lag", pool.lag.as_ref(), "http", problems);
+    foreign("pin", pool.pin.as_ref(), "http", problems);
+    foreign("broadcast", pool.broadcast.as_ref(), "http", problems);
+    let Some(methods) = &pool.retry_methods else {
+        let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
+        return Some(HttpSection { retry_methods: safe });
+    };
+    let known = [
+        http::Method::DELETE,
+        http::Method::GET,
+        http::Method::HEAD,
+        http::Method::OPTIONS,
+        http::Method::PATCH,
+        http::Method::POST,
+        http::Method::PUT,
+    ];
+    let mut read = |at: &At<String>| {
+        let found = known.iter().find(|m| m.as_str() == at.value).cloned();
+        if found.is_none() {
+            let names = known.each_ref().map(http::Method::as_str);
+            let shown: String = at.value.chars().take(40).collect();
+            let problem = Problem::new(Code::InvalidValue, at.place, format!("unknown method `{shown}`"))
+                .help(format!("use one of {}", names.join(", ")));
+            problems.report_unlike(problem, &at.value.to_uppercase(), names);
+        }
+        found
+    };
+    let read: Vec<_> = methods.iter().map(&mut read).collect();
+    Some(HttpSection { retry_methods: read.into_iter().collect::<Option<_>>()? })
+}

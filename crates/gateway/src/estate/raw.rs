@@ -1,0 +1,132 @@
+//! The gateway's sections as written, before they are judged.
+
+use std::{net::SocketAddr, time::Duration};
+
+use seawall_model::{
+    Name, choice,
+    estate::{At, SecretSource, Table},
+    section,
+    units::{Bytes, Percent, Rate},
+};
+
+use super::{headers::RawHeaders, url::UrlSource};
+
+/// Everything that [`validate`](super::validate()) looks at.
+#[derive(Debug, Clone)]
+pub struct RawGateway {
+    /// Where clients connect.
+    pub listen: Vec<At<SocketAddr>>,
+    /// Data-path threads.
+    pub workers: usize,
+    /// `[limits]`.
+    pub limits: RawLimits,
+    /// `[pools]`.
+    pub pools: Table<RawPool>,
+}
+
+section! {
+    /// Limits on what clients may send and on what is kept for them.
+    pub struct RawLimits {
+        /// Largest request body.
+        request_body: At<Bytes>, default("1MiB");
+        /// Answers up to this size are verified before the first byte goes out; larger ones stream.
+        verified_answer: At<Bytes>, default("4MiB");
+        /// Most calls in one batch.
+        batch: At<u32>, default(100);
+        /// Most client connections at once.
+        connections: At<u32>, default(10000);
+        /// How long a client may take over a request's head, and an idle connection lives.
+        idle: At<Duration>, default("60s");
+        /// How long a drain waits for requests in flight.
+        drain: At<Duration>, default("30s");
+    }
+}
+
+choice! {
+    /// What the upstreams of a pool speak.
+    pub enum RawKind {
+        /// An EVM chain over JSON-RPC.
+        Evm = "evm",
+        /// An HTTP API.
+        Http = "http",
+    }
+}
+
+choice! {
+    /// How block tags in reads are pinned.
+    pub enum RawPin {
+        /// By hash where the method takes one, else by number.
+        Hash = "hash",
+        /// By number.
+        Number = "number",
+        /// Not at all.
+        Off = "off",
+    }
+}
+
+section! {
+    /// Interchangeable upstreams behind one route.
+    pub struct RawPool {
+        /// What the upstreams speak.
+        kind: At<RawKind>, required;
+        /// The path it is served at; `/` and the pool's name if absent.
+        route: At<String>, optional;
+        /// EIP-155 chain id. Required for `evm`.
+        chain_id: At<u64>, optional;
+        /// Usual time between blocks. Required for `evm`.
+        block_time: At<Duration>, optional;
+        /// How often each upstream's head is asked for (`evm`); half of `block_time`, from `250ms` to `2s`, if
+        /// absent.
+        poll: At<Duration>, optional;
+        /// Blocks an upstream may be behind the agreed head and still be served from (`evm`); 0 if absent.
+        lag: At<u32>, optional;
+        /// How `latest`, `safe` and `finalized` are pinned in reads (`evm`); `hash` if absent.
+        pin: At<RawPin>, optional;
+        /// How many upstreams a transaction is sent to at once (`evm`); 2 if absent.
+        broadcast: At<u32>, optional;
+        /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
+        retry_methods: Vec<At<String>>, optional;
+        /// Time a client's call may take in all.
+        deadline: At<Duration>, default("10s");
+        /// Time one attempt may take; `5s`, or `deadline` if shorter, if absent.
+        attempt_timeout: At<Duration>, optional;
+        /// Time a connection may take to be made; `1s`, or `attempt_timeout` if shorter, if absent.
+        connect_timeout: At<Duration>, optional;
+        /// An upstream from which nothing has come for this long, with calls outstanding, hangs; `1s`, or
+        /// `attempt_timeout` if shorter, if absent.
+        hang: At<Duration>, optional;
+        /// Most attempts for one call.
+        attempts: At<u32>, default(4);
+        /// Unplanned attempts (retries, hedges) allowed, as a share of requests over ten seconds.
+        budget_share: Percent, default("20%");
+        /// Unplanned attempts that are allowed whatever the share says.
+        budget_floor: At<Rate>, default("10/s");
+        /// The upstreams.
+        upstreams: Vec<At<RawUpstream>>, default([]);
+    }
+}
+
+section! {
+    /// One endpoint in a pool.
+    pub struct RawUpstream {
+        /// Its name, unique in the pool.
+        name: At<Name>, required;
+        /// Its URL: `env:NAME`, `file:PATH`, or the URL itself.
+        url: At<UrlSource>, required;
+        /// Who operates it, as in `alchemy` or `aws/us-east-1`.
+        provider: At<String>, required;
+        /// Share of traffic relative to its peers; 0 takes none while another lives.
+        weight: At<u32>, default(100);
+        /// Most requests it may be sent; no limit if absent. Counted in whole requests a second.
+        rate: At<Rate>, optional;
+        /// Extra request headers; values are `env:NAME`, `file:PATH`, or the text itself.
+        headers: RawHeaders, default({});
+    }
+}
+
+impl UrlSource {
+    /// The source of the URL's text.
+    pub(super) fn source(at: &At<Self>) -> At<SecretSource> {
+        At::new(at.value.0.clone(), at.place)
+    }
+}

@@ -1,0 +1,103 @@
+//! The upstreams of a pool.
+
+use std::collections::BTreeMap;
+
+use seawall_model::{
+    Name,
+    estate::{At, Code, Graph, Operator, Place, Problem, Problems, Resolve, SecretSource},
+    units::Rate,
+};
+
+use super::{
+    UpstreamSection,
+    raw::{RawPool, RawUpstream},
+    url::{Target, UrlSource},
+    validate::within,
+};
+
+/// Most weight of an upstream.
+const MAX_WEIGHT: u32 = 1_000_000;
+
+/// Judges a pool's upstreams and declares the pool and them in `graph`, good or bad. `None` if any is bad.
+pub(super) fn validate(
+    pool: &Name,
+    raw: &RawPool,
+    graph: &mut Graph,
+    resolve: &Resolve<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<UpstreamSection>> {
+    let mut good = Vec::new();
+    let mut declared = Vec::new();
+    let mut places = BTreeMap::<Name, Place>::new();
+    for At { value, .. } in &raw.upstreams {
+        let operator = value.provider.as_ref().and_then(|p| graph.operator(p, problems));
+        if let Some(name) = &value.name {
+            if let Some(first) = places.insert(name.value.clone(), name.place) {
+                let message = format!("two upstreams of pool `{pool}` are named `{}`", name.value);
+                let problem = Problem::new(Code::DeclaredTwice, name.place, message);
+                problems.report(problem.other(first, "the other").help("rename one of them"));
+            }
+            declared.push((name.value.clone(), operator.clone()));
+        }
+        good.extend(one(value, operator, resolve, problems));
+    }
+    graph.add_pool(pool, declared);
+    (good.len() == raw.upstreams.len()).then_some(good)
+}
+
+fn one(
+    raw: &RawUpstream,
+    operator: Option<Operator>,
+    resolve: &Resolve<'_>,
+    problems: &mut Problems,
+) -> Option<UpstreamSection> {
+    let target = raw.url.as_ref().and_then(|url| target(url, resolve, problems));
+    let headers = raw.headers.validate(resolve, problems);
+    let weight = within(raw.weight, 0, MAX_WEIGHT, "weight", u32::to_string, problems);
+    let rate = match raw.rate {
+        Some(at) => Some(rate(at, problems)?),
+        None => None,
+    };
+    let (target, operator) = (target?, operator?);
+    Some(UpstreamSection {
+        name: raw.name.as_ref()?.value.clone(),
+        endpoint: target.endpoint,
+        path: target.path,
+        host: target.host,
+        headers: headers?,
+        provider: operator.provider,
+        region: operator.region,
+        weight: weight?,
+        rate,
+    })
+}
+
+fn rate(at: At<Rate>, problems: &mut Problems) -> Option<u32> {
+    let per_second = u32::try_from(at.value.per_second()).ok().filter(|n| *n > 0);
+    if per_second.is_none() {
+        let message = format!("`rate` is `{}`, but must be from 1/s to {}/s", at.value, u32::MAX);
+        problems.report(Problem::new(Code::InvalidValue, at.place, message));
+    }
+    per_second
+}
+
+fn target(url: &At<UrlSource>, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Target> {
+    let source = UrlSource::source(url);
+    let text = source.resolve(resolve, problems)?;
+    let target = match Target::parse(text.expose()) {
+        Ok(target) => target,
+        Err(e) => {
+            problems.report(Problem::new(Code::Url, url.place, e.to_string()).help(e.cure()));
+            return None;
+        }
+    };
+    if !target.endpoint.tls && !target.is_loopback() {
+        let message = "plain `http` to another host: what is sent there can be read and changed on the way";
+        problems.report(Problem::new(Code::PlainHttp, url.place, message));
+    }
+    if matches!(source.value, SecretSource::Literal(_)) && target.holds_key() {
+        let message = "the URL seems to hold a key";
+        problems.report(Problem::new(Code::LiteralSecret, url.place, message));
+    }
+    Some(target)
+}

@@ -1,0 +1,120 @@
+//! From raw sections to the gateway's own, every fault reported.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+
+use seawall_model::{
+    estate::{At, Code, Graph, Place, Problem, Problems, Resolve},
+    units::{Bytes, show_duration},
+};
+
+use super::{
+    GatewaySection, Limits, PoolSection,
+    raw::{RawGateway, RawLimits},
+};
+
+/// Most upstreams of one estate.
+pub const MAX_UPSTREAMS: usize = 10_000;
+
+/// Judges the gateway's sections, and declares their pools and upstreams in `graph`, which must hold the
+/// providers already. Secrets are fetched by `resolve`.
+///
+/// `None` if the section cannot be used; why has been reported. It may also be `Some` with errors reported
+/// of what does not show in it, so whoever calls looks at `problems` as well.
+pub fn validate(
+    raw: &RawGateway,
+    graph: &mut Graph,
+    resolve: &Resolve<'_>,
+    problems: &mut Problems,
+) -> Option<GatewaySection> {
+    let listen = listeners(&raw.listen, problems);
+    let limits = limits(&raw.limits, problems);
+    let total: usize = raw.pools.values().map(|p| p.value.upstreams.len()).sum();
+    if total > MAX_UPSTREAMS {
+        let message = format!("{total} upstreams; at most {MAX_UPSTREAMS} are taken");
+        problems.report(Problem::new(Code::Limit, None, message));
+        return None;
+    }
+    let mut pools = Vec::new();
+    let mut routes = BTreeMap::<Arc<str>, Place>::new();
+    for (name, pool) in &raw.pools {
+        let Some(section) = super::pool::validate(name, pool, graph, resolve, problems) else { continue };
+        let place = pool.value.route.as_ref().map_or(pool.place, |r| r.place);
+        if let Some(first) = routes.insert(section.route.clone(), place) {
+            let problem = Problem::new(
+                Code::DeclaredTwice,
+                place,
+                format!("two pools are served at `{}`", section.route),
+            );
+            problems.report(problem.other(first, "the other").help("give one of them another `route`"));
+        }
+        pools.push(section);
+    }
+    let whole: Option<Vec<PoolSection>> = (pools.len() == raw.pools.len()).then_some(pools);
+    Some(GatewaySection { listen, workers: raw.workers, limits: limits?, pools: whole? })
+}
+
+fn listeners(listen: &[At<SocketAddr>], problems: &mut Problems) -> Vec<SocketAddr> {
+    let mut seen = BTreeMap::<SocketAddr, Place>::new();
+    for at in listen {
+        if let Some(first) = seen.insert(at.value, at.place) {
+            let problem =
+                Problem::new(Code::DeclaredTwice, at.place, format!("`{}` is listed twice", at.value));
+            problems.report(problem.other(first, "first listed here"));
+        }
+    }
+    listen.iter().map(|at| at.value).collect()
+}
+
+fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
+    const MEBIBYTE: u64 = 1 << 20;
+    let size = |at: At<Bytes>, key, problems: &mut Problems| {
+        let at = within(at, Bytes(1 << 10), Bytes(256 * MEBIBYTE), key, Bytes::to_string, problems)?;
+        usize::try_from(at.0).ok()
+    };
+    let count = |at: At<u32>, most, key, problems: &mut Problems| {
+        within(at, 1, most, key, u32::to_string, problems).and_then(|n| usize::try_from(n).ok())
+    };
+    let request_body = size(raw.request_body, "request_body", problems);
+    let verified_answer = size(raw.verified_answer, "verified_answer", problems);
+    let batch = count(raw.batch, 10_000, "batch", problems);
+    let connections = count(raw.connections, 1_000_000, "connections", problems);
+    let idle = time(raw.idle, "idle", problems);
+    let drain = time(raw.drain, "drain", problems);
+    Some(Limits {
+        request_body: request_body?,
+        verified_answer: verified_answer?,
+        batch: batch?,
+        connections: connections?,
+        idle: idle?,
+        drain: drain?,
+    })
+}
+
+/// The value, if it lies within the bounds; else reports what they are.
+pub(super) fn within<T: PartialOrd + fmt::Debug>(
+    at: At<T>,
+    least: T,
+    most: T,
+    key: &str,
+    show: impl Fn(&T) -> String,
+    problems: &mut Problems,
+) -> Option<T> {
+    if at.value >= least && at.value <= most {
+        return Some(at.value);
+    }
+    let message =
+        format!("`{key}` is {}, but must be from {} to {}", show(&at.value), show(&least), show(&most));
+    problems.report(Problem::new(Code::InvalidValue, at.place, message));
+    None
+}
+
+/// A duration of a millisecond to an hour.
+pub(super) fn time(
+    at: At<std::time::Duration>,
+    key: &str,
+    problems: &mut Problems,
+) -> Option<std::time::Duration> {
+    use std::time::Duration;
+    let (least, most) = (Duration::from_millis(1), Duration::from_secs(3_600));
+    within(at, least, most, key, |d| show_duration(*d), problems)
+}

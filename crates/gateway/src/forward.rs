@@ -1,0 +1,251 @@
+//! HTTP APIs: a request forwarded as it is, under the pool's route.
+//!
+//! A request whose method may be repeated goes to another upstream when the first fails; any other goes
+//! out once, unless it reached nobody. Bodies are held, answers stream.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use seawall_chain::{envelope::code, method::Class};
+use seawall_model::Cause;
+
+use crate::{
+    call::{Large, asked_wait, status_fault},
+    client::{ExchangeError, Link, Received},
+    core::choose::Set,
+    estate::PoolKind,
+    pool::{Pool, Report},
+    serve::{ReplyBody, error, json, read_body},
+    worker::Worker,
+};
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1), and those that are made anew.
+const HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+/// Every call of an HTTP API is of this class.
+const CLASS: Class = Class::Other;
+
+/// Forwards one request.
+pub(crate) async fn respond(
+    worker: &Arc<Worker>,
+    pool: &Arc<Pool>,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let now = worker.clock.mono();
+    pool.state.counts.requests.fetch_add(1, Relaxed);
+    pool.state.budget().call(now);
+    let (parts, body) = request.into_parts();
+    let Ok(body) = read_body(body, worker.limits.request_body).await else {
+        return error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            code::INVALID_REQUEST,
+            "SW0312: the request is too large",
+        );
+    };
+    let onward = Onward {
+        method: parts.method,
+        tail: tail(&parts.uri, pool),
+        headers: end_to_end(parts.headers),
+        body,
+    };
+    let attempts = tokio::time::timeout(pool.section.deadline, tries(worker, pool, &onward));
+    match attempts.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(cause)) => refuse(pool, StatusCode::BAD_GATEWAY, cause),
+        Err(_) => refuse(pool, StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout)),
+    }
+}
+
+/// A request as every upstream is sent it.
+struct Onward {
+    method: Method,
+    /// Path and query below the pool's route.
+    tail: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn tries(
+    worker: &Arc<Worker>,
+    pool: &Arc<Pool>,
+    onward: &Onward,
+) -> Result<Response<ReplyBody>, Option<Cause>> {
+    let PoolKind::Http(http) = &pool.section.kind else { return Err(None) };
+    let repeatable = http.retry_methods.contains(&onward.method);
+    let mut tried = Set::NONE;
+    let mut last = None;
+    for begun in 0..pool.section.attempts {
+        let now = worker.clock.mono();
+        let heads = pool.state.heads.load();
+        let Some(i) = pool.choose(now, CLASS, &heads, Set::ALL.without(tried), tried) else { break };
+        drop(heads);
+        if begun > 0 {
+            if !pool.state.budget().spend(now) {
+                pool.state.counts.budget_refused.fetch_add(1, Relaxed);
+                break;
+            }
+            pool.state.counts.retries.fetch_add(1, Relaxed);
+        }
+        tried.insert(i);
+        let attempt = tokio::time::timeout(pool.section.attempt_timeout, once(worker, pool, i, onward)).await;
+        let took = worker.clock.mono().since(now);
+        let (cause, sent, asked) = match attempt {
+            Ok(Ok((received, link))) => match status_fault(received.status).filter(|_| repeatable) {
+                None => {
+                    pool.settle(worker.clock.mono(), i, CLASS, took, Report::Answered);
+                    return Ok(back(worker, pool, i, received, link));
+                }
+                Some(cause) => (cause, true, asked_wait(&received.headers)),
+            },
+            Ok(Err((cause, sent))) => (cause, sent, None),
+            Err(_) => (Cause::Timeout, true, None),
+        };
+        pool.settle(worker.clock.mono(), i, CLASS, took, Report::Failed { cause, asked });
+        last = Some(cause);
+        if sent && !repeatable {
+            break;
+        }
+    }
+    Err(last)
+}
+
+/// One attempt; on failure, why, and whether the request may have reached the upstream.
+async fn once(
+    worker: &Worker,
+    pool: &Pool,
+    i: usize,
+    onward: &Onward,
+) -> Result<(Received, Link), (Cause, bool)> {
+    let upstream = &pool.upstreams[i];
+    let mut idle = worker.links.take(upstream.state.id, worker.clock.mono());
+    if let Some(link) = &mut idle
+        && !link.is_alive().await
+    {
+        idle = None;
+    }
+    let mut link = match idle {
+        Some(link) => link,
+        None => {
+            let dial = async {
+                let conn = worker.net.connect(&upstream.section.endpoint).await.ok()?;
+                Link::start(conn).await.ok()
+            };
+            let dialled = tokio::time::timeout(pool.section.connect_timeout, dial).await;
+            dialled.ok().flatten().ok_or((Cause::Connect, false))?
+        }
+    };
+    let mut request = Request::new(Full::new(onward.body.clone()));
+    *request.method_mut() = onward.method.clone();
+    *request.uri_mut() = target(upstream.uri.path(), &onward.tail).ok_or((Cause::Malformed, false))?;
+    *request.headers_mut() = onward.headers.clone();
+    for (name, value) in &upstream.headers {
+        if name != header::CONTENT_TYPE {
+            request.headers_mut().insert(name, value.clone());
+        }
+    }
+    let received = link.exchange(request, worker.limits.verified_answer).await;
+    upstream.state.heard(worker.clock.mono());
+    let received = received.map_err(|e| match e {
+        ExchangeError::Closed | ExchangeError::Head(_) => (Cause::Reset, true),
+        ExchangeError::Body(_) => (Cause::Truncated, true),
+    })?;
+    Ok((received, link))
+}
+
+/// The answer as the client gets it.
+fn back(worker: &Worker, pool: &Arc<Pool>, i: usize, received: Received, link: Link) -> Response<ReplyBody> {
+    let body = match received.rest {
+        Some(rest) => {
+            let large = Large { first: received.body, link: Box::new(link), rest };
+            ReplyBody::streaming(large, pool.clone())
+        }
+        None => {
+            worker.links.put(pool.upstreams[i].state.id, worker.clock.mono(), link);
+            ReplyBody::Whole(received.body)
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = received.status;
+    *response.headers_mut() = end_to_end(received.headers);
+    response
+}
+
+fn refuse(pool: &Pool, status: StatusCode, cause: Option<Cause>) -> Response<ReplyBody> {
+    pool.state.counts.failed.fetch_add(1, Relaxed);
+    let (status, message) = match cause {
+        None => (StatusCode::SERVICE_UNAVAILABLE, "SW0301: the pool has no healthy upstream"),
+        Some(_) => (status, "SW0302: no upstream answered this request"),
+    };
+    let body = serde_json::json!({"code": &message[..6], "error": message, "pool": pool.section.name, "cause": cause});
+    json(status, body.to_string().into())
+}
+
+/// Path and query below the pool's route, beginning with a slash unless there is nothing.
+fn tail(uri: &Uri, pool: &Pool) -> String {
+    let route = pool.section.route.trim_end_matches('/');
+    let path = uri.path().strip_prefix(route).unwrap_or(uri.path());
+    match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+fn target(base: &str, tail: &str) -> Option<Uri> {
+    let joined = format!("{}{tail}", base.trim_end_matches('/'));
+    let joined = if joined.starts_with('/') { joined } else { format!("/{joined}") };
+    joined.parse().ok()
+}
+
+/// The headers that go from end to end: without those of one connection, and those it names.
+fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in HOP.iter().chain(&named) {
+        headers.remove(name);
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_with_one_slash() {
+        for (base, tail, want) in [
+            ("/", "/v1/orders?x=1", "/v1/orders?x=1"),
+            ("/api", "/v1", "/api/v1"),
+            ("/api/", "", "/api"),
+            ("/", "", "/"),
+            ("/", "?x=1", "/?x=1"),
+        ] {
+            assert_eq!(target(base, tail).unwrap(), want, "{base} {tail}");
+        }
+    }
+
+    #[test]
+    fn headers_of_one_connection_stay_behind() {
+        let headers =
+            [("connection", "x-secret, close"), ("x-secret", "1"), ("te", "trailers"), ("x-kept", "2")];
+        let headers = headers.into_iter().map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+        let kept: Vec<_> = end_to_end(headers).keys().map(|k| k.to_string()).collect();
+        assert_eq!(kept, ["x-kept"]);
+    }
+}

@@ -1,0 +1,280 @@
+//! The gateway as the rest of the house holds it.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use seawall_chain::method::Class;
+use seawall_model::{ComponentId, Fact, Traffic};
+use seawall_runtime::{
+    Machine,
+    random::Seed,
+    tasks::{Backoff, Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
+};
+use tokio::sync::watch;
+
+use crate::{
+    core::choose::MAX_UPSTREAMS,
+    estate::GatewaySection,
+    event::Events,
+    metrics,
+    poll::{self, Poller},
+    pool::{CLASSES, Pool, PoolView},
+    routes::Routes,
+    worker::{self, Connections, Plan},
+};
+
+/// How often hedge delays are recomputed and traffic is summed up.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A gateway, running or about to.
+pub struct Gateway {
+    machine: Machine,
+    section: Mutex<GatewaySection>,
+    routes: Arc<ArcSwap<Routes>>,
+    connections: Arc<Connections>,
+    events: Events,
+    reloads: watch::Sender<u64>,
+    /// Counters as they were when traffic was last summed up.
+    summed: Mutex<BTreeMap<u64, [Sum; CLASSES]>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    attempts: u64,
+    failures: u64,
+    busy_us: u64,
+}
+
+/// Why a new estate could not be taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// What is bound at the start cannot change while running.
+    #[error("`{0}` cannot change while running: restart to take it over")]
+    NeedsRestart(&'static str),
+    /// More upstreams than a pool can have.
+    #[error("pool `{0}` has more than {MAX_UPSTREAMS} upstreams")]
+    TooManyUpstreams(seawall_model::Name),
+}
+
+/// There is no such upstream.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no upstream `{0}`")]
+pub struct NoSuchUpstream(pub String);
+
+impl Gateway {
+    /// A gateway for `section`. Nothing is bound and nothing is asked until [`Self::start`].
+    pub fn new(section: GatewaySection, machine: &Machine, events: Events) -> Result<Self, ReloadError> {
+        check(&section)?;
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
+        let gateway = Self {
+            machine: machine.clone(),
+            routes: routes.clone(),
+            connections: Arc::default(),
+            events,
+            reloads: watch::Sender::new(0),
+            summed: Mutex::default(),
+            section: Mutex::new(section.clone()),
+        };
+        gateway.routes.store(Arc::new(gateway.build(&section)));
+        metrics::register(
+            &machine.metrics,
+            routes,
+            gateway.connections.clone(),
+            gateway.events.clone(),
+            machine.clock,
+        );
+        Ok(gateway)
+    }
+
+    fn build(&self, section: &GatewaySection) -> Routes {
+        let before = self.routes.load();
+        let pools = section.pools.iter().map(|pool| {
+            let seed = self.machine.seed.derive(pool.name.as_str());
+            let old = before.named(pool.name.as_str()).filter(|old| same_kind(&old.section.kind, &pool.kind));
+            Arc::new(Pool::new(
+                pool.clone(),
+                old.map(|p| &**p),
+                self.events.clone(),
+                seed_bits(seed),
+                self.machine.clock.mono(),
+            ))
+        });
+        Routes::new(pools.collect())
+    }
+
+    /// Starts the workers, the head polls and the tick under `supervisor`.
+    pub fn start(self: &Arc<Self>, supervisor: &Supervisor) {
+        let section = self.section.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plan = Plan {
+            clock: self.machine.clock,
+            net: self.machine.net.clone(),
+            limits: section.limits,
+            listen: section.listen,
+            routes: self.routes.clone(),
+            connections: self.connections.clone(),
+        };
+        let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Requests };
+        for index in 0..section.workers {
+            let plan = plan.clone();
+            supervisor.spawn_worker(self.machine.threads, "gateway", index, serving, move |shutdown| {
+                worker::run(plan.clone(), shutdown)
+            });
+        }
+        let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+        let poller = Poller {
+            clock: self.machine.clock,
+            net: self.machine.net.clone(),
+            routes: self.routes.clone(),
+            reloads: self.reloads.subscribe(),
+        };
+        supervisor.spawn("heads", background, move |shutdown| poll::run(poller.clone(), shutdown));
+        let gateway = self.clone();
+        supervisor.spawn("hedges", background, move |shutdown| gateway.clone().tick(shutdown));
+    }
+
+    async fn tick(self: Arc<Self>, shutdown: Shutdown) -> Result<(), TaskError> {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => return Ok(()),
+                _ = tick.tick() => {
+                    let now = self.machine.clock.mono();
+                    self.routes.load().pools().for_each(|pool| pool.set_hedges(now));
+                }
+            }
+        }
+    }
+
+    /// Takes over a new section: swapped whole, with what was learned of the upstreams that stay. On an
+    /// error nothing has changed.
+    pub fn reload(&self, section: GatewaySection) -> Result<(), ReloadError> {
+        check(&section)?;
+        let mut current = self.section.lock().unwrap_or_else(PoisonError::into_inner);
+        if section.listen != current.listen {
+            return Err(ReloadError::NeedsRestart("listen.gateway"));
+        }
+        if section.workers != current.workers {
+            return Err(ReloadError::NeedsRestart("workers"));
+        }
+        if section.limits != current.limits {
+            return Err(ReloadError::NeedsRestart("limits"));
+        }
+        self.routes.store(Arc::new(self.build(&section)));
+        *current = section;
+        self.reloads.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    /// Every pool as it is now.
+    pub fn pools(&self) -> Vec<PoolView> {
+        self.routes.load().pools().map(|p| p.view(&self.machine.clock)).collect()
+    }
+
+    /// Where clients connect.
+    pub fn listen(&self) -> Vec<SocketAddr> {
+        self.section.lock().unwrap_or_else(PoisonError::into_inner).listen.clone()
+    }
+
+    /// True once every pool has been polled and somebody in it may be asked.
+    pub fn is_ready(&self) -> bool {
+        use seawall_model::Status;
+        let now = self.machine.clock.mono();
+        self.routes.load().pools().all(|p| matches!(p.status(now), Status::Up | Status::Degraded))
+    }
+
+    /// Takes an upstream out of service, or puts it back; true if that changed anything.
+    pub fn cordon(&self, pool: &str, upstream: &str, out: bool) -> Result<bool, NoSuchUpstream> {
+        let missing = || NoSuchUpstream(format!("{pool}/{upstream}"));
+        let routes = self.routes.load();
+        let found = routes.named(pool).ok_or_else(missing)?;
+        let target =
+            found.upstreams.iter().find(|u| u.section.name.as_str() == upstream).ok_or_else(missing)?;
+        Ok(target.state.set_cordoned(out))
+    }
+
+    /// What the traffic since the last call of this tells of each upstream.
+    pub fn sum_up(&self) -> Vec<(ComponentId, Fact)> {
+        let mut facts = Vec::new();
+        let mut summed = self.summed.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.machine.clock.mono();
+        let routes = self.routes.load();
+        let mut living = BTreeMap::new();
+        for pool in routes.pools() {
+            let heads = pool.state.heads.load();
+            for (i, upstream) in pool.upstreams.iter().enumerate() {
+                let before = summed.remove(&upstream.state.id).unwrap_or_default();
+                let sums = std::array::from_fn(|c| read(upstream, c));
+                for class in Class::ALL {
+                    facts.extend(traffic(upstream, class, before[class as usize], sums[class as usize]));
+                }
+                if let Some((number, moved)) = heads.own.get(i).copied().flatten()
+                    && !heads.unknown.has(i)
+                {
+                    let age_ms = now.since(moved).as_millis() as u64;
+                    let fault = heads.fault(i).map(|f| f.0);
+                    facts.push((upstream.component.clone(), Fact::Head { number, age_ms, fault }));
+                }
+                living.insert(upstream.state.id, sums);
+            }
+        }
+        *summed = living;
+        facts
+    }
+}
+
+fn read(upstream: &crate::pool::Upstream, class: usize) -> Sum {
+    let counts = &upstream.state.counts;
+    Sum {
+        attempts: counts.attempts[class].load(Relaxed),
+        failures: counts.failures[class].load(Relaxed),
+        busy_us: counts.busy_us[class].load(Relaxed),
+    }
+}
+
+fn traffic(
+    upstream: &crate::pool::Upstream,
+    class: Class,
+    before: Sum,
+    sum: Sum,
+) -> Option<(ComponentId, Fact)> {
+    let attempts = sum.attempts - before.attempts;
+    let failures = sum.failures - before.failures;
+    let answered = attempts.saturating_sub(failures).max(1);
+    let cause = upstream.state.learned().breakers[class as usize].state().cause().filter(|_| failures > 0);
+    let traffic = Traffic {
+        class: class.as_str().into(),
+        attempts,
+        failures,
+        cause,
+        mean_us: (sum.busy_us - before.busy_us) / answered,
+    };
+    (attempts > 0).then(|| (upstream.component.clone(), Fact::Traffic(traffic)))
+}
+
+fn check(section: &GatewaySection) -> Result<(), ReloadError> {
+    match section.pools.iter().find(|p| p.upstreams.len() > MAX_UPSTREAMS) {
+        Some(pool) => Err(ReloadError::TooManyUpstreams(pool.name.clone())),
+        None => Ok(()),
+    }
+}
+
+fn same_kind(a: &crate::estate::PoolKind, b: &crate::estate::PoolKind) -> bool {
+    use crate::estate::PoolKind::{Evm, Http};
+    match (a, b) {
+        // Another chain under the old name has nothing to do with the old one.
+        (Evm(a), Evm(b)) => a.chain_id == b.chain_id,
+        (Http(_), Http(_)) => true,
+        (Evm(_), Http(_)) | (Http(_), Evm(_)) => false,
+    }
+}
+
+fn seed_bits(seed: Seed) -> u64 {
+    seed.rng("pool").u64(..)
+}

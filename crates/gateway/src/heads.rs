@@ -1,0 +1,117 @@
+//! What is known of a pool's heads, as the data path sees it: one snapshot, swapped whole.
+
+use seawall_chain::{
+    Block,
+    heads::{Agreed, Config, Standing, Tracker},
+    pin,
+};
+use seawall_model::{Cause, Mono};
+
+use crate::{
+    core::choose::Set,
+    estate::{PoolKind, PoolSection},
+    pool::{Pool, Upstream},
+};
+
+/// A snapshot of a pool's heads.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heads {
+    tags: Option<pin::Heads>,
+    /// Upstreams whose chain their peers support.
+    pub(crate) serving: Set,
+    /// Upstreams of which nothing fresh is known.
+    pub(crate) unknown: Set,
+    /// What is wrong with the others, and since when.
+    faults: Vec<Option<(Cause, Mono)>>,
+    /// Each upstream's own head, and when it last moved.
+    pub(crate) own: Vec<Option<(u64, Mono)>>,
+    /// When the agreed head last moved.
+    pub(crate) moved: Mono,
+    /// The chain as a whole stands still.
+    pub(crate) halted: bool,
+    /// Every upstream has been asked at least once.
+    pub(crate) polled: bool,
+}
+
+impl Heads {
+    /// Before anything is known.
+    pub(crate) fn unknown(upstreams: usize) -> Self {
+        let mut unknown = Set::NONE;
+        (0..upstreams).for_each(|i| unknown.insert(i));
+        Self { unknown, faults: vec![None; upstreams], own: vec![None; upstreams], ..Self::default() }
+    }
+
+    /// Of upstreams that have no heads: everybody may serve.
+    pub(crate) fn none(upstreams: usize) -> Self {
+        let all = Self::unknown(upstreams);
+        Self { serving: all.unknown, unknown: Set::NONE, polled: true, ..all }
+    }
+
+    /// The snapshot after `before`, going by what is agreed now.
+    pub(crate) fn next(before: &Self, agreed: &Agreed, now: Mono, polled: bool) -> Self {
+        let mut heads = Self {
+            tags: agreed.heads(),
+            faults: vec![None; agreed.upstreams.len()],
+            own: agreed.upstreams.iter().map(|u| Some((u.head?.number, u.moved))).collect(),
+            moved: agreed.since,
+            halted: agreed.halted,
+            polled: before.polled || polled,
+            ..Self::default()
+        };
+        for (i, upstream) in agreed.upstreams.iter().enumerate() {
+            match &upstream.standing {
+                Standing::Serving => heads.serving.insert(i),
+                Standing::Unknown => heads.unknown.insert(i),
+                Standing::Fault(cause) => {
+                    let since = before.fault(i).filter(|(c, _)| c == cause).map_or(now, |(_, since)| since);
+                    heads.faults[i] = Some((*cause, since));
+                }
+            }
+        }
+        heads
+    }
+
+    /// The agreed head.
+    pub(crate) fn latest(&self) -> Option<Block> {
+        self.tags.map(|t| t.latest)
+    }
+
+    /// The blocks that tags mean now.
+    pub(crate) fn tags(&self) -> Option<pin::Heads> {
+        self.tags
+    }
+
+    /// What is wrong with an upstream's chain, and since when.
+    pub(crate) fn fault(&self, i: usize) -> Option<(Cause, Mono)> {
+        self.faults.get(i).copied().flatten()
+    }
+}
+
+/// The tracker that a pool's polls feed and the snapshot to begin with. Of a pool that was there before,
+/// what is known of the upstreams that stay is carried over.
+pub(crate) fn begin(
+    section: &PoolSection,
+    upstreams: &[Upstream],
+    before: Option<&Pool>,
+    now: Mono,
+) -> (Tracker, Heads) {
+    let providers: Vec<usize> = upstreams.iter().map(|u| u.provider).collect();
+    let config = match &section.kind {
+        PoolKind::Evm(evm) => Config { block_time: evm.block_time, poll: evm.poll, lag: evm.lag },
+        PoolKind::Http(_) => {
+            let second = std::time::Duration::from_secs(1);
+            let tracker = Tracker::new(Config { block_time: second, poll: second, lag: 0 }, &providers, now);
+            return (tracker, Heads::none(upstreams.len()));
+        }
+    };
+    let Some(before) = before else {
+        return (Tracker::new(config, &providers, now), Heads::unknown(upstreams.len()));
+    };
+    let was: Vec<_> = upstreams
+        .iter()
+        .map(|u| before.upstreams.iter().position(|old| old.state.id == u.state.id))
+        .collect();
+    let tracker = before.state.tracker().succeed(config, &providers, &was, now);
+    let heads = Heads::next(&before.state.heads.load(), tracker.agreed(), now, false);
+    (tracker, heads)
+}

@@ -1,0 +1,208 @@
+//! What the gateway counts, read off its own counters when somebody asks: the data path pays nothing
+//! for it. Labels come from the estate and are as many as it has pools and upstreams.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwap;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+use seawall_chain::method::Class;
+use seawall_model::Cause;
+use seawall_runtime::{clock::Clock, metrics::Metrics};
+
+use crate::{event::Events, pool::Pool, routes::Routes, worker::Connections};
+
+/// Registers the gateway's metrics.
+pub(crate) fn register(
+    metrics: &Metrics,
+    routes: Arc<ArcSwap<Routes>>,
+    connections: Arc<Connections>,
+    events: Events,
+    clock: Clock,
+) {
+    metrics.within("gateway", |registry| {
+        registry.register_collector(Box::new(Reading { routes, connections, events, clock }));
+    });
+}
+
+struct Reading {
+    routes: Arc<ArcSwap<Routes>>,
+    connections: Arc<Connections>,
+    events: Events,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
+type Labels<'a> = Vec<(&'static str, &'a str)>;
+
+/// A family of one metric: its samples, each with its labels.
+struct Family<'a, 'e> {
+    encoder: &'a mut DescriptorEncoder<'e>,
+}
+
+impl Family<'_, '_> {
+    fn counter<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Labels<'l>, u64)>,
+    ) -> std::fmt::Result {
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in samples {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn gauge<'l>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl Iterator<Item = (Labels<'l>, f64)>,
+    ) -> std::fmt::Result {
+        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in samples {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A counter of a pool's, and what it is called.
+type PoolCounter = (&'static str, &'static str, fn(&Pool) -> &AtomicU64);
+
+const POOL_COUNTERS: [PoolCounter; 7] = [
+    ("requests", "Calls received", |p| &p.state.counts.requests),
+    ("refusals", "Calls answered with an error of the gateway's own", |p| &p.state.counts.failed),
+    ("hedges", "Unplanned attempts begun because the first was slow", |p| &p.state.counts.hedges),
+    ("retries", "Unplanned attempts begun because one failed", |p| &p.state.counts.retries),
+    ("budget_refusals", "Unplanned attempts that the budget did not allow", |p| {
+        &p.state.counts.budget_refused
+    }),
+    ("unknown_writes", "Writes whose outcome could not be found out", |p| &p.state.counts.unknown_writes),
+    ("truncated_streams", "Answers that broke off after their first byte had gone out", |p| {
+        &p.state.counts.truncated_streams
+    }),
+];
+
+impl Collector for Reading {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let routes = self.routes.load_full();
+        let pools: Vec<_> = routes.pools().cloned().collect();
+        let mut f = Family { encoder: &mut encoder };
+        for (name, help, counter) in POOL_COUNTERS {
+            f.counter(name, help, pools.iter().map(|p| (pool(p), counter(p).load(Relaxed))))?;
+        }
+        self.upstreams(&mut f, &pools)?;
+        self.chains(&mut f, &pools)?;
+        let connections = &self.connections;
+        let none = || std::iter::once(Vec::new());
+        f.gauge(
+            "connections",
+            "Client connections open",
+            none().map(|l| (l, connections.open.load(Relaxed) as f64)),
+        )?;
+        f.counter(
+            "connections_refused",
+            "Client connections closed at once, being over the limit",
+            none().map(|l| (l, connections.refused.load(Relaxed) as u64)),
+        )?;
+        f.counter(
+            "events_lost",
+            "Events that the journal was too slow to take",
+            none().map(|l| (l, self.events.lost())),
+        )
+    }
+}
+
+impl Reading {
+    fn upstreams(&self, f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+        let each = || pools.iter().flat_map(|p| (0..p.upstreams.len()).map(move |i| (p, i)));
+        let classes = || each().flat_map(|(p, i)| Class::ALL.into_iter().map(move |class| (p, i, class)));
+        let used =
+            |p: &Pool, i: usize, c: Class| p.upstreams[i].state.counts.attempts[c as usize].load(Relaxed) > 0;
+        let by_class = |of: fn(&Pool, usize, Class) -> u64| {
+            classes().filter(move |(p, i, c)| used(p, *i, *c)).map(move |(p, i, c)| {
+                let mut labels = upstream(p, i);
+                labels.push(("class", c.as_str()));
+                (labels, of(p, i, c))
+            })
+        };
+        f.counter(
+            "attempts",
+            "Attempts that ended",
+            by_class(|p, i, c| p.upstreams[i].state.counts.attempts[c as usize].load(Relaxed)),
+        )?;
+        f.counter(
+            "attempt_microseconds",
+            "Time spent waiting for whole answers",
+            by_class(|p, i, c| p.upstreams[i].state.counts.busy_us[c as usize].load(Relaxed)),
+        )?;
+        f.gauge(
+            "breaker_admitting",
+            "1 if the breaker admits, else 0",
+            by_class(|p, i, c| u64::from(p.upstreams[i].state.admits(c))).map(|(l, v)| (l, v as f64)),
+        )?;
+        let failures = each().flat_map(|(p, i)| {
+            let seen = p.upstreams[i].state.learned().failures_by_cause;
+            Cause::ALL.into_iter().filter(move |c| seen[*c as usize] > 0).map(move |c| {
+                let mut labels = upstream(p, i);
+                labels.push(("cause", c.as_str()));
+                (labels, seen[c as usize])
+            })
+        });
+        f.counter(
+            "upstream_failures",
+            "Attempts and polls that failed through the upstream's fault",
+            failures,
+        )?;
+        f.gauge(
+            "in_flight",
+            "Attempts in flight",
+            each().map(|(p, i)| (upstream(p, i), f64::from(p.upstreams[i].state.in_flight()))),
+        )
+    }
+
+    fn chains(&self, f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+        let chains = || pools.iter().filter(|p| p.evm().is_some());
+        let heads = chains().filter_map(|p| Some((pool(p), p.state.heads.load().latest()?.number as f64)));
+        f.gauge("head", "Height of the agreed head", heads)?;
+        let now = self.clock.mono();
+        let ages = chains().filter(|p| p.state.heads.load().latest().is_some());
+        let ages = ages.map(|p| (pool(p), now.since(p.state.heads.load().moved).as_secs_f64()));
+        f.gauge("head_age_seconds", "Time since the agreed head last moved", ages)?;
+        let each = || chains().flat_map(|p| (0..p.upstreams.len()).map(move |i| (p, i)));
+        let own = each().filter_map(|(p, i)| {
+            let (number, _) = p.state.heads.load().own.get(i).copied().flatten()?;
+            Some((upstream(p, i), number as f64))
+        });
+        f.gauge("upstream_head", "Height of the upstream's own head", own)?;
+        let faults = each().filter_map(|(p, i)| {
+            let (cause, _) = p.state.heads.load().fault(i)?;
+            let mut labels = upstream(p, i);
+            labels.push(("cause", cause.as_str()));
+            Some((labels, 1.0))
+        });
+        f.gauge("upstream_fault", "1 for what is wrong with the upstream's chain", faults)
+    }
+}
+
+fn pool(p: &Pool) -> Labels<'_> {
+    vec![("pool", p.section.name.as_str())]
+}
+
+fn upstream(p: &Pool, i: usize) -> Labels<'_> {
+    let u = &p.upstreams[i].section;
+    vec![("pool", p.section.name.as_str()), ("upstream", u.name.as_str()), ("provider", u.provider.as_str())]
+}

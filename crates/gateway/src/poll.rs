@@ -1,0 +1,308 @@
+//! The active poll of every upstream's head, on the control threads.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
+use seawall_chain::{
+    Block,
+    envelope::{self, parse_answer},
+    fault::classify,
+    heads::{HeadSeen, Now, Tag},
+    parse_quantity,
+};
+use seawall_model::{Blame, Cause, Mono};
+use seawall_runtime::{
+    clock::Clock,
+    net::Net,
+    tasks::{Shutdown, TaskError},
+};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
+
+use crate::{
+    client::{ExchangeError, Link},
+    event::Event,
+    heads::Heads,
+    pool::{Pool, Upstream},
+    routes::Routes,
+};
+
+/// Polls that were asked for come no closer together than this.
+const GAP: Duration = Duration::from_millis(40);
+/// `safe` and `finalized` are asked for no more often than this.
+const TAGS_EVERY: Duration = Duration::from_secs(1);
+/// Largest answer to a poll: a block without its transactions' bodies, but with their hashes.
+const HOLD: usize = 4 * 1024 * 1024;
+
+/// What the polls work with.
+#[derive(Clone)]
+pub(crate) struct Poller {
+    pub(crate) clock: Clock,
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) routes: Arc<ArcSwap<Routes>>,
+    /// Told of every reload.
+    pub(crate) reloads: watch::Receiver<u64>,
+}
+
+/// Polls every upstream of every chain until told to stop; those that a reload brings are begun and those
+/// it takes away are ended, while the rest go on undisturbed.
+pub(crate) async fn run(mut poller: Poller, shutdown: Shutdown) -> Result<(), TaskError> {
+    let mut loops: JoinSet<()> = JoinSet::new();
+    let mut running: BTreeMap<u64, AbortHandle> = BTreeMap::new();
+    loop {
+        poller.reloads.mark_unchanged();
+        let wanted = wanted(&poller.routes.load());
+        running.retain(|id, handle| {
+            let stays = wanted.contains_key(id);
+            if !stays {
+                handle.abort();
+            }
+            stays
+        });
+        for (id, pool) in wanted {
+            running.entry(id).or_insert_with(|| loops.spawn(poll_one(poller.clone(), pool, id)));
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            changed = poller.reloads.changed() => if changed.is_err() { return Ok(()) },
+            // A loop ends by itself only by a panic: give the whole task up, to be begun anew.
+            Some(Err(error)) = loops.join_next() => if error.is_panic() {
+                return Err(TaskError::new("a head poll panicked"));
+            },
+        }
+    }
+}
+
+/// The upstreams to poll, each with its pool's name.
+fn wanted(routes: &Routes) -> BTreeMap<u64, Arc<str>> {
+    let chains = routes.pools().filter(|p| p.evm().is_some());
+    chains
+        .flat_map(|pool| pool.upstreams.iter().map(move |u| (pool, u)))
+        .map(|(pool, u)| (u.state.id, pool.section.name.as_str().into()))
+        .collect()
+}
+
+async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
+    let mut link = None;
+    let mut tags_at = Mono::ZERO;
+    loop {
+        let Some((pool, i)) = find(&poller.routes.load(), &pool_name, id) else { return };
+        let Some(evm) = pool.evm() else { return };
+        let began = poller.clock.mono();
+        let with_tags = began >= tags_at;
+        if with_tags {
+            tags_at = began + TAGS_EVERY;
+        }
+        let asked =
+            tokio::time::timeout(pool.section.hang, ask(&poller, &pool, i, &mut link, with_tags)).await;
+        let outcome = asked.unwrap_or(Err(Cause::Timeout));
+        if outcome.is_err() {
+            link = None;
+        }
+        take(&poller, &pool, i, outcome);
+        let every = evm.poll;
+        tokio::time::sleep(GAP).await;
+        let nudged = pool.state.nudge.notified();
+        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudged).await;
+    }
+}
+
+fn find(routes: &Routes, pool: &str, id: u64) -> Option<(Arc<Pool>, usize)> {
+    let pool = routes.named(pool)?;
+    let i = pool.upstreams.iter().position(|u| u.state.id == id)?;
+    Some((pool.clone(), i))
+}
+
+/// What a poll saw.
+struct Seen {
+    /// True if the upstream serves the right chain.
+    chain: bool,
+    head: HeadSeen,
+    safe: Option<Block>,
+    finalized: Option<Block>,
+    /// A block below its head that its peers show.
+    confirmed: Option<Block>,
+}
+
+async fn ask(
+    poller: &Poller,
+    pool: &Pool,
+    i: usize,
+    link: &mut Option<Link>,
+    with_tags: bool,
+) -> Result<Seen, Cause> {
+    let evm = pool.evm().ok_or(Cause::Incapable)?;
+    let upstream = &pool.upstreams[i];
+    let chain = call(poller, upstream, link, "eth_chainId", "[]").await?;
+    let chain = parse_answer(&chain)
+        .ok()
+        .and_then(|a| serde_json::from_str::<&str>(a.result?.get()).ok().and_then(parse_quantity));
+    let chain = chain.ok_or(Cause::Malformed)? == evm.chain_id.0;
+    let head = block(poller, upstream, link, "latest").await?.ok_or(Cause::Missing)?;
+    let mut seen = Seen { chain, head, safe: None, finalized: None, confirmed: None };
+    if with_tags {
+        seen.safe = tag(poller, upstream, link, "safe").await?;
+        seen.finalized = tag(poller, upstream, link, "finalized").await?;
+    }
+    let confirm = pool.state.tracker().confirm(i);
+    if let Some(number) = confirm {
+        let block = block(poller, upstream, link, &format!("{number:#x}")).await?;
+        seen.confirmed = block.map(|b| b.block());
+    }
+    Ok(seen)
+}
+
+/// The block that a tag means. Chains without finality refuse the tag: then there is none, and that is no
+/// fault.
+async fn tag(
+    poller: &Poller,
+    upstream: &Upstream,
+    link: &mut Option<Link>,
+    tag: &str,
+) -> Result<Option<Block>, Cause> {
+    match block(poller, upstream, link, tag).await {
+        Ok(seen) => Ok(seen.map(|s| s.block())),
+        Err(Cause::Incapable) => Ok(None),
+        Err(cause) => Err(cause),
+    }
+}
+
+async fn block(
+    poller: &Poller,
+    upstream: &Upstream,
+    link: &mut Option<Link>,
+    tag: &str,
+) -> Result<Option<HeadSeen>, Cause> {
+    let body = call(poller, upstream, link, "eth_getBlockByNumber", &format!("[\"{tag}\",false]")).await?;
+    let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
+    let Some(result) = answer.result.filter(|_| !answer.is_null()) else { return Ok(None) };
+    HeadSeen::from_result(result).map(Some).map_err(|_| Cause::Malformed)
+}
+
+/// One call on the poll's own connection; the body of an answer that is no fault.
+async fn call(
+    poller: &Poller,
+    upstream: &Upstream,
+    link: &mut Option<Link>,
+    method: &str,
+    params: &str,
+) -> Result<Bytes, Cause> {
+    let mut fresh = link.is_none();
+    loop {
+        let conn = match link {
+            Some(conn) => conn,
+            None => {
+                fresh = true;
+                let conn =
+                    poller.net.connect(&upstream.section.endpoint).await.map_err(|_| Cause::Connect)?;
+                link.insert(Link::start(conn).await.map_err(|_| Cause::Connect)?)
+            }
+        };
+        match exchange(poller, upstream, conn, method, params).await {
+            // Closed while it lay idle between polls: that says nothing yet.
+            Err(Cause::Reset) if !fresh => *link = None,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn exchange(
+    poller: &Poller,
+    upstream: &Upstream,
+    link: &mut Link,
+    method: &str,
+    params: &str,
+) -> Result<Bytes, Cause> {
+    let mut body = Vec::with_capacity(96);
+    envelope::write_call(&mut body, "1", method, Some(params));
+    let mut request = Request::new(Full::new(Bytes::from(body)));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = upstream.uri.clone();
+    *request.headers_mut() = upstream.headers.clone();
+    let received = link.exchange(request, HOLD).await.map_err(|e| match e {
+        ExchangeError::Closed => Cause::Reset,
+        ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
+        ExchangeError::Head(_) => Cause::Reset,
+        ExchangeError::Body(_) => Cause::Truncated,
+    })?;
+    upstream.state.heard(poller.clock.mono());
+    if let Some(cause) = crate::call::status_fault(received.status) {
+        return Err(cause);
+    }
+    let answer = parse_answer(&received.body).map_err(|_| Cause::Malformed)?;
+    if answer.id.is_none_or(|id| id.get() != "1") && answer.error.is_none() {
+        return Err(Cause::WrongId);
+    }
+    match answer.error.as_ref().map(|e| classify(e.code, &e.message)) {
+        None => Ok(received.body),
+        Some(kind) => Err(match kind.blame() {
+            Blame::Upstream => kind.cause().unwrap_or(Cause::Unwell),
+            Blame::Caller | Blame::Incapable => Cause::Incapable,
+        }),
+    }
+}
+
+/// Takes in what a poll saw and publishes what follows from it.
+fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
+    let now = Now { mono: poller.clock.mono(), wall: poller.clock.wall() };
+    pool.polled(now.mono, i, outcome.as_ref().err().copied());
+    let mut tracker = pool.state.tracker();
+    match outcome {
+        Ok(seen) => {
+            tracker.wrong_chain(now, i, !seen.chain);
+            for (tag, block) in [(Tag::Safe, seen.safe), (Tag::Finalized, seen.finalized)] {
+                if let Some(block) = block {
+                    tracker.observe_tag(now, i, tag, block);
+                }
+            }
+            if let Some(block) = seen.confirmed {
+                tracker.observe_block(now, i, block);
+            }
+            tracker.observe(now, i, seen.head);
+        }
+        Err(_) => tracker.failed(now, i),
+    }
+    let now = now.mono;
+    let before = pool.state.heads.load_full();
+    let polled = pool.all_polled(i);
+    let next = Heads::next(&before, tracker.agreed(), now, polled);
+    tell(pool, now, &before, &next);
+    let moved = before.latest() != next.latest();
+    pool.state.heads.store(Arc::new(next));
+    drop(tracker);
+    if moved || !before.polled {
+        pool.state.moved.notify_waiters();
+    }
+}
+
+/// Tells the house what has changed.
+fn tell(pool: &Pool, now: Mono, before: &Heads, next: &Heads) {
+    let agreed = next.latest().map(|b| b.number);
+    for (i, upstream) in pool.upstreams.iter().enumerate() {
+        let (was, is) = (before.fault(i).map(|f| f.0), next.fault(i).map(|f| f.0));
+        let silent = next.unknown.has(i);
+        if was != is && !(silent && is.is_none()) {
+            pool.state.events.send(Event::Head {
+                at: now,
+                upstream: upstream.component.clone(),
+                fault: is,
+                number: next.own.get(i).copied().flatten().map(|(n, _)| n),
+                agreed,
+            });
+        }
+    }
+    if before.halted != next.halted {
+        pool.state.events.send(Event::Halted {
+            at: now,
+            pool: pool.component.clone(),
+            halted: next.halted,
+            agreed,
+        });
+    }
+}

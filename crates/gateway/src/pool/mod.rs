@@ -1,0 +1,301 @@
+//! A pool at work: who may take a call now, and what every attempt teaches.
+
+mod settle;
+mod upstream;
+mod view;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use seawall_chain::{fault::Kind, heads::Tracker, method::Class};
+use seawall_model::{Cause, ComponentId, Mono};
+use tokio::sync::Notify;
+
+pub(crate) use settle::Report;
+pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
+pub use view::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};
+
+use crate::{
+    call::Ask,
+    core::{
+        breaker::Admission,
+        budget::Budget,
+        choose::{Set, choose},
+    },
+    estate::{PoolKind, PoolSection},
+    event::Events,
+    heads::Heads,
+};
+
+/// After a good answer an upstream counts as alive for this long, whatever its polls say.
+const ALIVE: Duration = Duration::from_secs(3);
+
+/// A pool as the estate has it now, over the state that outlives reloads.
+pub(crate) struct Pool {
+    pub(crate) section: PoolSection,
+    pub(crate) component: ComponentId,
+    pub(crate) upstreams: Vec<Upstream>,
+    /// The upstreams of each provider.
+    pub(crate) providers: Vec<Set>,
+    pub(crate) state: Arc<PoolState>,
+}
+
+/// What a pool remembers across reloads.
+pub(crate) struct PoolState {
+    pub(crate) budget: Mutex<Budget>,
+    /// When to hedge, per class, in microseconds.
+    hedge_us: [AtomicU64; CLASSES],
+    /// What is known of the upstreams' heads, swapped whole.
+    pub(crate) heads: ArcSwap<Heads>,
+    pub(crate) tracker: Mutex<Tracker>,
+    /// A bit for each upstream whose head has been asked for at least once.
+    polled: AtomicU64,
+    /// Asks for a poll of every head now.
+    pub(crate) nudge: Notify,
+    /// Told when the agreed head has moved.
+    pub(crate) moved: Notify,
+    /// Held while deciding whether an upstream may be ejected, so that two are not ejected at once,
+    /// each because the other is there.
+    ejecting: Mutex<()>,
+    random: AtomicU64,
+    pub(crate) counts: Arc<PoolCounts>,
+    pub(crate) events: Events,
+}
+
+/// Counters that are only ever added to.
+#[derive(Default)]
+pub(crate) struct PoolCounts {
+    pub(crate) requests: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) hedges: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) budget_refused: AtomicU64,
+    pub(crate) unknown_writes: AtomicU64,
+    pub(crate) truncated_streams: AtomicU64,
+}
+
+impl Pool {
+    /// Builds a pool, taking over what `before` learned of those upstreams that stay.
+    pub(crate) fn new(
+        section: PoolSection,
+        before: Option<&Pool>,
+        events: Events,
+        seed: u64,
+        now: Mono,
+    ) -> Self {
+        let mut provider_index = BTreeMap::new();
+        for upstream in &section.upstreams {
+            let next = provider_index.len();
+            provider_index.entry(upstream.provider.clone()).or_insert(next);
+        }
+        let mut providers = vec![Set::NONE; provider_index.len()];
+        let upstreams: Vec<_> = section
+            .upstreams
+            .iter()
+            .enumerate()
+            .map(|(i, u)| {
+                let provider = provider_index[&u.provider];
+                providers[provider].insert(i);
+                let kept = before.and_then(|p| p.upstreams.iter().find(|old| same_endpoint(&old.section, u)));
+                let state = kept.map_or_else(|| Arc::new(UpstreamState::new()), |old| old.state.clone());
+                Upstream::new(u.clone(), section.upstream_component(u), provider, state)
+            })
+            .collect();
+        let state = match before {
+            Some(before) if before.is_like(&section, &upstreams) => before.state.clone(),
+            before => Arc::new(PoolState::new(&section, &upstreams, before, events, seed, now)),
+        };
+        state.budget().set(section.budget_share, section.budget_floor);
+        Self { component: section.component(), section, upstreams, providers, state }
+    }
+
+    /// Would the state kept by index hold for these upstreams too?
+    fn is_like(&self, section: &PoolSection, upstreams: &[Upstream]) -> bool {
+        let key = |u: &Upstream| (u.state.id, u.provider);
+        self.section.kind == section.kind
+            && self.section.hang == section.hang
+            && self.upstreams.iter().map(key).eq(upstreams.iter().map(key))
+    }
+
+    /// The chain's rules, if the pool serves one.
+    pub(crate) fn evm(&self) -> Option<&crate::estate::EvmSection> {
+        match &self.section.kind {
+            PoolKind::Evm(evm) => Some(evm),
+            PoolKind::Http(_) => None,
+        }
+    }
+
+    /// Those that may take a call of `class` now, without regard to breakers: not cordoned, and with a
+    /// chain that its peers support.
+    pub(crate) fn sound(&self, heads: &Heads, now: Mono) -> Set {
+        let mut sound = Set::NONE;
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            let alive =
+                now.since(upstream.state.last_answer()) < ALIVE && upstream.state.last_answer() > Mono::ZERO;
+            if !upstream.state.cordoned()
+                && (heads.serving.has(i) || (heads.unknown.has(i) && (alive || !heads.polled)))
+            {
+                sound.insert(i);
+            }
+        }
+        sound
+    }
+
+    /// Chooses where a call of `class` goes, leaving out `tried` and, while others are left, the
+    /// providers in it.
+    ///
+    /// An upstream that is due to be found out about is chosen first. If no breaker admits, those whose
+    /// heads still come in are used all the same: the last sound upstream is never ejected.
+    pub(crate) fn choose(
+        &self,
+        now: Mono,
+        class: Class,
+        heads: &Heads,
+        within: Set,
+        tried: Set,
+    ) -> Option<usize> {
+        let sound = self.sound(heads, now).and(within).without(tried);
+        let mut admitting = Set::NONE;
+        for i in sound.iter() {
+            if self.upstreams[i].state.admits(class) {
+                admitting.insert(i);
+            }
+        }
+        if admitting != sound
+            && let Some(due) = self.probe_due(now, class, sound.without(admitting))
+        {
+            return Some(due);
+        }
+        let eligible = if admitting.is_empty() { sound } else { admitting };
+        choose(eligible, self.shared_fate(tried), self.random(), |i| self.upstreams[i].load(class))
+    }
+
+    /// All upstreams whose provider is in `tried`.
+    fn shared_fate(&self, tried: Set) -> Set {
+        let mut fate = Set::NONE;
+        for i in tried.iter() {
+            fate = Set(fate.0 | self.providers[self.upstreams[i].provider].0);
+        }
+        fate
+    }
+
+    fn probe_due(&self, now: Mono, class: Class, ejected: Set) -> Option<usize> {
+        for i in ejected.iter() {
+            let mut learned = self.upstreams[i].state.learned();
+            let breaker = &mut learned.breakers[class as usize];
+            match breaker.admission(now) {
+                Admission::Probe => {
+                    breaker.probe(now);
+                    drop(learned);
+                    self.tell_breaker(now, i, class);
+                    return Some(i);
+                }
+                Admission::Yes | Admission::No => {}
+            }
+        }
+        None
+    }
+
+    /// When to send a second attempt after the first.
+    pub(crate) fn hedge_after(&self, class: Class) -> Duration {
+        Duration::from_micros(self.state.hedge_us[class as usize].load(Relaxed))
+    }
+
+    /// Recomputes from the paces of the upstreams when to hedge.
+    pub(crate) fn set_hedges(&self, now: Mono) {
+        for class in Class::ALL {
+            let p99 = self
+                .upstreams
+                .iter()
+                .filter_map(|u| u.state.learned().paces[class as usize].quantile(now, 0.99));
+            let after = crate::core::pace::hedge_after(p99.collect());
+            self.state.hedge_us[class as usize].store(after.as_micros() as u64, Relaxed);
+        }
+    }
+
+    /// Those that are not known to be unable to do what is asked.
+    pub(crate) fn able(&self, now: Mono, ask: &Ask) -> Set {
+        let mut able = Set::ALL;
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            if upstream.state.cannot_some()
+                && upstream.state.learned().cannot.cannot(now, &ask.name, ask.age())
+            {
+                able = able.without(Set(1 << i));
+            }
+        }
+        // If nobody can, the first to say so again says it best.
+        if self.upstreams.iter().enumerate().any(|(i, _)| able.has(i)) { able } else { Set::ALL }
+    }
+
+    /// Upstream `i` has said that it cannot do what was asked.
+    pub(crate) fn teach(&self, now: Mono, i: usize, ask: &Ask, kind: Kind) {
+        let state = &self.upstreams[i].state;
+        let mut learned = state.learned();
+        learned.failures_by_cause[Cause::Incapable as usize] += 1;
+        learned.cannot.learn(now, &ask.name, kind, ask.age());
+        state.set_cannot_some();
+    }
+
+    /// Notes that upstream `i` has been polled; true once all have.
+    pub(crate) fn all_polled(&self, i: usize) -> bool {
+        let bits = self.state.polled.fetch_or(1 << i, Relaxed) | 1 << i;
+        bits.count_ones() as usize == self.upstreams.len()
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        // A seeded step generator: no lock, and the same draws in the same order from the same seed.
+        fastrand::Rng::with_seed(self.state.random.fetch_add(0x9E37_79B9_7F4A_7C15, Relaxed)).u64(..)
+    }
+}
+
+impl PoolState {
+    /// The state of a pool that is new, or whose upstreams have changed: then what is known of those that
+    /// stay is carried over.
+    fn new(
+        section: &PoolSection,
+        upstreams: &[Upstream],
+        before: Option<&Pool>,
+        events: Events,
+        seed: u64,
+        now: Mono,
+    ) -> Self {
+        let hedge = crate::core::pace::hedge_after(Vec::new()).as_micros() as u64;
+        let (tracker, heads) = crate::heads::begin(section, upstreams, before, now);
+        Self {
+            budget: Mutex::new(match before {
+                Some(before) => before.state.budget().clone(),
+                None => Budget::new(section.budget_share, section.budget_floor),
+            }),
+            hedge_us: std::array::from_fn(|_| AtomicU64::new(hedge)),
+            heads: ArcSwap::from_pointee(heads),
+            tracker: Mutex::new(tracker),
+            polled: AtomicU64::new(0),
+            nudge: Notify::new(),
+            moved: Notify::new(),
+            ejecting: Mutex::new(()),
+            random: AtomicU64::new(seed),
+            counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
+            events,
+        }
+    }
+
+    pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tracker(&self) -> MutexGuard<'_, Tracker> {
+        self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Is it the same thing to connect to, so that what was learned still holds?
+fn same_endpoint(a: &crate::estate::UpstreamSection, b: &crate::estate::UpstreamSection) -> bool {
+    a.name == b.name && a.endpoint == b.endpoint && a.path == b.path
+}

@@ -1,0 +1,150 @@
+//! What an attempt teaches.
+
+use std::{
+    sync::{PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use seawall_chain::method::Class;
+use seawall_model::{Cause, Mono};
+
+use super::Pool;
+use crate::{core::breaker::State, event::Event};
+
+/// Failed polls in a row after which every class is ejected.
+const POLLS: u32 = 2;
+
+/// How an attempt ended, for the upstream it went to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A whole answer, well or not the upstream's fault.
+    Answered,
+    /// The upstream is to blame.
+    Failed {
+        /// Why.
+        cause: Cause,
+        /// How long it asks to be left alone.
+        asked: Option<Duration>,
+    },
+}
+
+impl Pool {
+    /// Takes in how an attempt on upstream `i` ended, `took` after it began.
+    pub(crate) fn settle(&self, now: Mono, i: usize, class: Class, took: Duration, report: Report) {
+        let state = &self.upstreams[i].state;
+        state.counts.attempts[class as usize].fetch_add(1, Relaxed);
+        match report {
+            Report::Answered => {
+                let mut learned = state.learned();
+                state.pace(&mut learned, now, class, took);
+                if learned.breakers[class as usize].succeed(now) {
+                    state.publish(&learned);
+                    drop(learned);
+                    self.tell_breaker(now, i, class);
+                }
+            }
+            Report::Failed { cause, asked } => self.failed(now, i, class, took, cause, asked),
+        }
+    }
+
+    fn failed(
+        &self,
+        now: Mono,
+        i: usize,
+        class: Class,
+        took: Duration,
+        cause: Cause,
+        asked: Option<Duration>,
+    ) {
+        let state = &self.upstreams[i].state;
+        state.counts.failures[class as usize].fetch_add(1, Relaxed);
+        let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_eject = self.others_admit(now, i, class);
+        let mut learned = state.learned();
+        learned.failures_by_cause[cause as usize] += 1;
+        state.penalise(&mut learned, now, class, took);
+        let breaker = &mut learned.breakers[class as usize];
+        let changed = match asked {
+            // It said so itself: no need to see more of it.
+            Some(wait) if may_eject && breaker.state() == State::Admitting => {
+                breaker.eject(now, cause, Some(wait));
+                true
+            }
+            Some(_) | None => breaker.fail(now, cause, may_eject),
+        };
+        if changed {
+            state.publish(&learned);
+            drop(learned);
+            self.tell_breaker(now, i, class);
+        }
+    }
+
+    /// A failure in a call that failed everywhere: it is counted, and held against nobody.
+    pub(crate) fn unsettled(&self, i: usize, class: Class, cause: Cause) {
+        let state = &self.upstreams[i].state;
+        state.counts.attempts[class as usize].fetch_add(1, Relaxed);
+        state.counts.failures[class as usize].fetch_add(1, Relaxed);
+        state.learned().failures_by_cause[cause as usize] += 1;
+    }
+
+    /// Ejects upstream `i` for every class at once, as a hang or a dead port calls for.
+    pub(crate) fn eject_all(&self, now: Mono, i: usize, cause: Cause) {
+        let state = &self.upstreams[i].state;
+        let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        for class in Class::ALL {
+            if !self.others_admit(now, i, class) {
+                continue;
+            }
+            let mut learned = state.learned();
+            if learned.breakers[class as usize].state() == State::Admitting {
+                learned.breakers[class as usize].eject(now, cause, None);
+                state.publish(&learned);
+                drop(learned);
+                self.tell_breaker(now, i, class);
+            }
+        }
+    }
+
+    /// A poll of the upstream's head ended, in failure if there is a cause.
+    pub(crate) fn polled(&self, now: Mono, i: usize, failure: Option<Cause>) {
+        let mut learned = self.upstreams[i].state.learned();
+        let Some(cause) = failure else {
+            learned.poll_failures = 0;
+            return;
+        };
+        learned.poll_failures += 1;
+        learned.failures_by_cause[cause as usize] += 1;
+        let tripped = learned.poll_failures >= POLLS;
+        drop(learned);
+        if tripped {
+            self.eject_all(now, i, cause);
+        }
+    }
+
+    /// An attempt has waited for `waited` and the upstream has sent nothing at all since it began: past the
+    /// hang limit that is a hang. True if it is one.
+    pub(crate) fn suspect(&self, now: Mono, i: usize, began: Mono) -> bool {
+        let hangs = now.since(began) >= self.section.hang && self.upstreams[i].state.last_answer() < began;
+        if hangs {
+            self.eject_all(now, i, Cause::Hang);
+        }
+        hangs
+    }
+
+    /// Would somebody be left for `class` without upstream `i`?
+    fn others_admit(&self, now: Mono, i: usize, class: Class) -> bool {
+        let heads = self.state.heads.load();
+        self.sound(&heads, now).iter().any(|o| o != i && self.upstreams[o].state.admits(class))
+    }
+
+    pub(super) fn tell_breaker(&self, now: Mono, i: usize, class: Class) {
+        let upstream = &self.upstreams[i];
+        let state = upstream.state.learned().breakers[class as usize].state();
+        self.state.events.send(Event::Breaker {
+            at: now,
+            upstream: upstream.component.clone(),
+            class,
+            state,
+        });
+    }
+}

@@ -1,0 +1,211 @@
+//! One upstream of a pool: what the estate says of it, and what has been learned.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Uri, header};
+use seawall_chain::method::Class;
+use seawall_model::{Cause, ComponentId, Mono};
+
+use crate::{
+    core::{breaker::Breaker, choose::Load, pace::Pace},
+    estate::UpstreamSection,
+};
+
+/// How many method classes there are.
+pub(crate) const CLASSES: usize = Class::ALL.len();
+/// What a failure costs in the choice of an upstream, at the least: as though it had taken this long.
+const FAILURE_US: u64 = 1_000_000;
+
+/// One upstream: its place in the estate now, and its state, which outlives reloads.
+pub(crate) struct Upstream {
+    pub(crate) section: UpstreamSection,
+    pub(crate) component: ComponentId,
+    /// Index of its provider among the pool's.
+    pub(crate) provider: usize,
+    /// Target and headers of every request sent to it.
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) state: Arc<UpstreamState>,
+}
+
+/// What has been learned of an upstream. Shared by all workers.
+pub(crate) struct UpstreamState {
+    /// Key of its connections; never used twice in the life of the process.
+    pub(crate) id: u64,
+    /// A bit for each class whose breaker admits.
+    admitting: AtomicU32,
+    in_flight: AtomicU32,
+    /// When anything last came back from it, well or not.
+    last_answer: AtomicU64,
+    mean_us: [AtomicU64; CLASSES],
+    cordoned: AtomicBool,
+    /// True once it has said of anything that it cannot do it.
+    cannot_some: AtomicBool,
+    learned: Mutex<Learned>,
+    pub(crate) counts: Counts,
+}
+
+/// What takes a lock to read.
+pub(crate) struct Learned {
+    pub(crate) breakers: [Breaker; CLASSES],
+    pub(crate) paces: [Pace; CLASSES],
+    pub(crate) cannot: Capabilities,
+    /// Polls of its head that failed in a row.
+    pub(crate) poll_failures: u32,
+    pub(crate) failures_by_cause: [u64; Cause::ALL.len()],
+}
+
+/// Counters that are only ever added to.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) attempts: [AtomicU64; CLASSES],
+    pub(crate) failures: [AtomicU64; CLASSES],
+    pub(crate) busy_us: [AtomicU64; CLASSES],
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl UpstreamState {
+    pub(crate) fn new() -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            admitting: AtomicU32::new((1 << CLASSES) - 1),
+            in_flight: AtomicU32::new(0),
+            last_answer: AtomicU64::new(0),
+            mean_us: Default::default(),
+            cordoned: AtomicBool::new(false),
+            cannot_some: AtomicBool::new(false),
+            learned: Mutex::new(Learned {
+                breakers: Default::default(),
+                paces: Default::default(),
+                cannot: Capabilities::default(),
+                poll_failures: 0,
+                failures_by_cause: [0; Cause::ALL.len()],
+            }),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn admits(&self, class: Class) -> bool {
+        self.admitting.load(Relaxed) & (1 << class as u32) != 0
+    }
+
+    /// True if any class admits.
+    pub(crate) fn admits_any(&self) -> bool {
+        self.admitting.load(Relaxed) != 0
+    }
+
+    /// Publishes what the breakers of `learned` say, for those that read without the lock.
+    pub(crate) fn publish(&self, learned: &Learned) {
+        let mut bits = 0;
+        for (i, breaker) in learned.breakers.iter().enumerate() {
+            bits |= u32::from(breaker.state() == crate::core::breaker::State::Admitting) << i;
+        }
+        self.admitting.store(bits, Relaxed);
+    }
+
+    pub(crate) fn cordoned(&self) -> bool {
+        self.cordoned.load(Relaxed)
+    }
+
+    pub(crate) fn set_cordoned(&self, yes: bool) -> bool {
+        self.cordoned.swap(yes, Relaxed) != yes
+    }
+
+    pub(crate) fn cannot_some(&self) -> bool {
+        self.cannot_some.load(Relaxed)
+    }
+
+    pub(crate) fn set_cannot_some(&self) {
+        self.cannot_some.store(true, Relaxed);
+    }
+
+    pub(crate) fn heard(&self, now: Mono) {
+        self.last_answer.fetch_max(now.0, Relaxed);
+    }
+
+    pub(crate) fn last_answer(&self) -> Mono {
+        Mono(self.last_answer.load(Relaxed))
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    pub(crate) fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// A whole answer came after `took`.
+    pub(crate) fn pace(&self, learned: &mut Learned, now: Mono, class: Class, took: Duration) {
+        let us = took.as_micros() as u64;
+        let pace = &mut learned.paces[class as usize];
+        pace.answered(now, us);
+        self.mean_us[class as usize].store(pace.mean_us(), Relaxed);
+        self.counts.busy_us[class as usize].fetch_add(us, Relaxed);
+    }
+
+    /// A failure, or a wait that was given up after `took`.
+    pub(crate) fn penalise(&self, learned: &mut Learned, now: Mono, class: Class, took: Duration) {
+        let pace = &mut learned.paces[class as usize];
+        pace.penalise(now, (took.as_micros() as u64).max(FAILURE_US));
+        self.mean_us[class as usize].store(pace.mean_us(), Relaxed);
+    }
+}
+
+impl Upstream {
+    /// Builds the parts that never change between requests.
+    pub(crate) fn new(
+        section: UpstreamSection,
+        component: ComponentId,
+        provider: usize,
+        state: Arc<UpstreamState>,
+    ) -> Self {
+        let mut headers = HeaderMap::with_capacity(section.headers.len() + 2);
+        let host =
+            HeaderValue::from_str(&section.host).unwrap_or_else(|_| HeaderValue::from_static("upstream"));
+        headers.insert(header::HOST, host);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in &section.headers {
+            // The estate's validation refuses values that no header may hold.
+            if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
+                value.set_sensitive(true);
+                headers.insert(name.clone(), value);
+            }
+        }
+        let uri = section.path.expose().parse().unwrap_or_else(|_| Uri::from_static("/"));
+        Self { section, component, provider, uri, headers, state }
+    }
+
+    /// What speaks for or against choosing it now.
+    pub(crate) fn load(&self, class: Class) -> Load {
+        Load {
+            mean_us: self.state.mean_us[class as usize].load(Relaxed),
+            in_flight: self.state.in_flight(),
+            weight: self.section.weight,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Capabilities;
+impl Capabilities {
+    pub(crate) fn cannot(&self, _: Mono, _: &str, _: Option<u64>) -> bool {
+        false
+    }
+    pub(crate) fn learn(&mut self, _: Mono, _: &str, _: seawall_chain::fault::Kind, _: Option<u64>) {}
+}

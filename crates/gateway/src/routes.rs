@@ -1,0 +1,43 @@
+//! Which pool a path leads to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::pool::Pool;
+
+/// The routing table, swapped whole on a reload.
+#[derive(Default)]
+pub(crate) struct Routes {
+    pools: Vec<Arc<Pool>>,
+    by_path: BTreeMap<Arc<str>, usize>,
+}
+
+impl Routes {
+    pub(crate) fn new(pools: Vec<Arc<Pool>>) -> Self {
+        let by_path = pools.iter().enumerate().map(|(i, p)| (p.section.route.clone(), i)).collect();
+        Self { pools, by_path }
+    }
+
+    /// The pool at a request's path: the one whose route it is, or, for an HTTP API, whose route it
+    /// lies under.
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Pool>> {
+        if let Some(i) = self.by_path.get(path) {
+            return self.pools.get(*i);
+        }
+        let under = |pool: &&Arc<Pool>| {
+            let route = pool.section.route.trim_end_matches('/');
+            pool.evm().is_none() && path.strip_prefix(route).is_some_and(|rest| rest.starts_with('/'))
+        };
+        match path.strip_suffix('/').and_then(|p| self.by_path.get(p)) {
+            Some(i) => self.pools.get(*i),
+            None => self.pools.iter().filter(under).max_by_key(|p| p.section.route.len()),
+        }
+    }
+
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.iter()
+    }
+
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|p| p.section.name.as_str() == name)
+    }
+}

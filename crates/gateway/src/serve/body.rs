@@ -1,0 +1,99 @@
+//! Bodies of answers.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::{call::Large, pool::Pool};
+
+/// The body of an answer.
+pub(crate) enum ReplyBody {
+    /// All of it.
+    Whole(Bytes),
+    /// As it comes from the upstream.
+    Streaming(Box<Streaming>),
+}
+
+/// An answer too large to hold, on its way through.
+pub(crate) struct Streaming {
+    large: Large,
+    pool: Arc<Pool>,
+    /// The upstream's time to send the next piece.
+    patience: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The upstream's answer broke off after its first bytes had gone out; the client's connection is cut so
+/// that it cannot take the part for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream's answer broke off")]
+pub(crate) struct BrokeOff;
+
+impl ReplyBody {
+    pub(crate) fn streaming(large: Large, pool: Arc<Pool>) -> Self {
+        let patience = pool.section.attempt_timeout;
+        let timer = Box::pin(tokio::time::sleep(patience));
+        Self::Streaming(Box::new(Streaming { large, pool, patience, timer }))
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BrokeOff;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Streaming(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Streaming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        let first = std::mem::take(&mut self.large.first);
+        if !first.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        match self.large.link.poll_frame(cx, &mut self.large.rest) {
+            Poll::Ready(Ok(Some(data))) => {
+                self.timer.as_mut().reset(Instant::now() + self.patience);
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Ok(None)) => Poll::Ready(None),
+            Poll::Ready(Err(_)) => self.broke_off(),
+            Poll::Pending => match self.timer.as_mut().poll(cx) {
+                Poll::Ready(()) => self.broke_off(),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn broke_off(&self) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        self.pool.state.counts.truncated_streams.fetch_add(1, Relaxed);
+        Poll::Ready(Some(Err(BrokeOff)))
+    }
+}

@@ -1,0 +1,183 @@
+//! One HTTP request: routed, read within its limits, answered.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, future::BoxFuture, stream};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use seawall_chain::envelope::{self, Call, Invalid, code};
+use serde_json::value::RawValue;
+
+use super::ReplyBody;
+use crate::{
+    call::{self, Refusal, Reply},
+    pool::Pool,
+    worker::Worker,
+};
+
+/// Calls of one batch that are in flight at once.
+const BATCH_WIDTH: usize = 32;
+/// Answers of one batch together may hold this many times the limit of a verified answer.
+const BATCH_HOLD: usize = 4;
+
+/// Answers one HTTP request.
+pub(crate) async fn respond(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<ReplyBody> {
+    let routes = worker.routes.load();
+    let Some(pool) = routes.find(request.uri().path()).cloned() else {
+        return error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, "SW0310: no pool is served at this path");
+    };
+    drop(routes);
+    if pool.evm().is_none() {
+        return crate::forward::respond(worker, &pool, request).await;
+    }
+    if request.method() != Method::POST {
+        let mut refused = error(
+            StatusCode::METHOD_NOT_ALLOWED,
+            code::INVALID_REQUEST,
+            "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it",
+        );
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return refused;
+    }
+    let body = match read_body(request.into_body(), worker.limits.request_body).await {
+        Ok(body) => body,
+        Err(TooLong) => {
+            return error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                code::INVALID_REQUEST,
+                "SW0312: the request is too large",
+            );
+        }
+    };
+    match envelope::parse_request(&body, worker.limits.batch) {
+        Ok(envelope::Request::Single(call)) => single(call::answer(worker, &pool, &call).await, &pool),
+        Ok(envelope::Request::Batch(calls)) => batch(worker, &pool, calls).await,
+        Err(invalid) => {
+            let mut out = Vec::with_capacity(128);
+            envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None);
+            json(StatusCode::BAD_REQUEST, out.into())
+        }
+    }
+}
+
+/// The body was longer than the limit, or broke off: either way it is not a request.
+pub(crate) struct TooLong;
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, TooLong> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(TooLong);
+    }
+    let mut all: Option<BytesMut> = None;
+    let mut first = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| TooLong)?.into_data() else { continue };
+        let so_far = all.as_ref().map_or(first.len(), BytesMut::len);
+        if so_far + data.len() > limit {
+            return Err(TooLong);
+        }
+        match &mut all {
+            None if first.is_empty() => first = data,
+            None => {
+                let mut joined = BytesMut::with_capacity(2 * (first.len() + data.len()));
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+                all = Some(joined);
+            }
+            Some(all) => all.extend_from_slice(&data),
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(all.map_or(first, BytesMut::freeze))
+}
+
+fn single(reply: Reply, pool: &Arc<Pool>) -> Response<ReplyBody> {
+    match reply {
+        Reply::Whole(body) => json(StatusCode::OK, body),
+        Reply::Large(large) => {
+            let mut response = Response::new(ReplyBody::streaming(large, pool.clone()));
+            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            response
+        }
+        Reply::Refused(body, status) => {
+            let mut response = json(status, body);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            response
+        }
+        Reply::Nothing => {
+            let mut response = Response::new(ReplyBody::Whole(Bytes::new()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+    }
+}
+
+/// Each call of a batch goes its own way; the answers come back in the order of the calls.
+async fn batch(
+    worker: &Arc<Worker>,
+    pool: &Arc<Pool>,
+    calls: Vec<Result<Call<'_>, Invalid<'_>>>,
+) -> Response<ReplyBody> {
+    let mut entries: Vec<BoxFuture<'_, Entry<'_>>> = Vec::with_capacity(calls.len());
+    for call in calls {
+        entries.push(Box::pin(entry(worker.clone(), pool.clone(), call)));
+    }
+    let mut answers = stream::iter(entries).buffered(BATCH_WIDTH);
+    let mut out = vec![b'['];
+    while let Some((answer, id)) = answers.next().await {
+        let Some(answer) = answer else { continue };
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        if out.len() + answer.len() <= BATCH_HOLD * worker.limits.verified_answer {
+            out.extend_from_slice(&answer);
+        } else {
+            Refusal::TooLarge.write(&mut out, id, pool, worker);
+        }
+    }
+    if out.len() == 1 {
+        return single(Reply::Nothing, pool); // nothing but notifications
+    }
+    out.push(b']');
+    json(StatusCode::OK, out.into())
+}
+
+/// An answer, if the call wants one, and the call's id.
+type Entry<'a> = (Option<Bytes>, Option<&'a RawValue>);
+
+async fn entry<'a>(worker: Arc<Worker>, pool: Arc<Pool>, call: Result<Call<'a>, Invalid<'a>>) -> Entry<'a> {
+    let mut out = Vec::new();
+    match call {
+        Ok(call) => match call::answer(&worker, &pool, &call).await {
+            Reply::Whole(body) | Reply::Refused(body, _) => return (Some(body), call.id),
+            Reply::Large(_) => Refusal::TooLarge.write(&mut out, call.id, &pool, &worker),
+            Reply::Nothing => return (None, None),
+        },
+        Err(invalid) => envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None),
+    }
+    (Some(out.into()), None)
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A JSON-RPC error that belongs to no call.
+pub(crate) fn error(status: StatusCode, code: i64, message: &str) -> Response<ReplyBody> {
+    let mut out = Vec::with_capacity(128);
+    envelope::write_error(&mut out, None, code, message, None);
+    json(status, out.into())
+}

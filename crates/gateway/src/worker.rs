@@ -1,0 +1,138 @@
+//! One data-path thread: accepts connections, serves them, and shares nothing with the rest of the
+//! process but snapshots and counters.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::{BoxFuture, select_all};
+use seawall_runtime::{
+    clock::Clock,
+    net::{Conn, Listener, Net},
+    tasks::{Shutdown, TaskError},
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{client::Links, estate::Limits, routes::Routes, serve};
+
+/// Most attempts that run on in the background after their call was answered; more are dropped.
+const BACKGROUND: usize = 1_024;
+/// How often idle upstream connections are looked through.
+const REAP: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, as when there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What every call on this thread works with.
+pub(crate) struct Worker {
+    pub(crate) clock: Clock,
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) links: Links,
+    pub(crate) limits: Limits,
+    /// Swapped whole on a reload.
+    pub(crate) routes: Arc<ArcSwap<Routes>>,
+    /// Client connections over all workers.
+    pub(crate) connections: Arc<Connections>,
+    behind: mpsc::Sender<BoxFuture<'static, ()>>,
+}
+
+/// Client connections, counted over all workers.
+#[derive(Default)]
+pub(crate) struct Connections {
+    pub(crate) open: AtomicUsize,
+    pub(crate) refused: AtomicUsize,
+}
+
+impl Worker {
+    /// Lets `work` run on in the background, if there is room.
+    pub(crate) fn background(&self, work: BoxFuture<'static, ()>) {
+        // Where there is no room its attempts are dropped: their connections close, and no more.
+        let _ = self.behind.try_send(work);
+    }
+}
+
+/// What a worker is made from.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) clock: Clock,
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) limits: Limits,
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) routes: Arc<ArcSwap<Routes>>,
+    pub(crate) connections: Arc<Connections>,
+}
+
+/// Runs a worker until it is told to stop and its connections have ended.
+pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError> {
+    let mut listeners = Vec::with_capacity(plan.listen.len());
+    for at in &plan.listen {
+        let listener =
+            plan.net.listen(*at, true).map_err(|e| TaskError::new(format!("cannot listen on {at}: {e}")))?;
+        listeners.push(listener);
+    }
+    let (behind, mut background) = mpsc::channel(BACKGROUND);
+    let worker = Arc::new(Worker {
+        clock: plan.clock,
+        net: plan.net,
+        links: Links::default(),
+        limits: plan.limits,
+        routes: plan.routes,
+        connections: plan.connections,
+        behind,
+    });
+    let mut tasks = JoinSet::new();
+    let mut reap = tokio::time::interval(REAP);
+    loop {
+        // Each arm is cancel-safe: accept, recv, join and tick lose nothing when another arm wins.
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => break,
+            accepted = accept(&mut listeners) => match accepted {
+                Ok(conn) => admit(&worker, conn, &shutdown, &mut tasks),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(work) = background.recv() => { tasks.spawn(work); }
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                if let Err(error) = ended { tracing::error!(%error, "a connection's task failed"); }
+            }
+            _ = reap.tick() => reap_idle(&worker),
+        }
+    }
+    drop(listeners);
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn accept(listeners: &mut [Box<dyn Listener>]) -> std::io::Result<Conn> {
+    let (accepted, _, _) = select_all(listeners.iter_mut().map(|l| l.accept())).await;
+    accepted.map(|(conn, _)| conn)
+}
+
+fn admit(worker: &Arc<Worker>, conn: Conn, shutdown: &Shutdown, tasks: &mut JoinSet<()>) {
+    let connections = &worker.connections;
+    if connections.open.fetch_add(1, Relaxed) >= worker.limits.connections {
+        connections.open.fetch_sub(1, Relaxed);
+        connections.refused.fetch_add(1, Relaxed);
+        return; // closed at once: better than to be left waiting
+    }
+    let (worker, shutdown) = (worker.clone(), shutdown.clone());
+    tasks.spawn(async move {
+        serve::connection(&worker, conn, &shutdown).await;
+        worker.connections.open.fetch_sub(1, Relaxed);
+    });
+}
+
+fn reap_idle(worker: &Worker) {
+    let routes = worker.routes.load();
+    worker
+        .links
+        .reap(worker.clock.mono(), |id| routes.pools().any(|p| p.upstreams.iter().any(|u| u.state.id == id)));
+}

@@ -1,0 +1,236 @@
+//! The admin listener: health, metrics and JSON for operators, on loopback unless told otherwise.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use seawall_gateway::Gateway;
+use seawall_model::{RecordKind, Secret};
+use seawall_runtime::{
+    metrics::{CONTENT_TYPE, Metrics},
+    net::{Conn, Net},
+    seam::State,
+    tasks::{Shutdown, Supervisor, TaskError},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{cordon, journal::JournalPort, records::Scribe};
+
+/// Most admin connections at once.
+const CONNECTIONS: usize = 64;
+/// Largest body of a request that changes something.
+const BODY: usize = 16 * 1024;
+/// Time a connection may take over a request's head, and lie idle.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What the admin listener shows and may change.
+pub(super) struct Admin {
+    pub(super) estate: String,
+    pub(super) token: Option<Secret>,
+    pub(super) gateway: Option<Arc<Gateway>>,
+    pub(super) journal: Option<Arc<dyn JournalPort>>,
+    pub(super) supervisor: Supervisor,
+    pub(super) metrics: Metrics,
+    pub(super) state: Arc<dyn State>,
+    pub(super) scribe: Scribe,
+    pub(super) started: seawall_model::Mono,
+}
+
+/// Serves the admin listener until told to stop.
+pub(super) async fn run(
+    admin: Arc<Admin>,
+    net: Arc<dyn Net>,
+    at: SocketAddr,
+    shutdown: Shutdown,
+) -> Result<(), TaskError> {
+    let mut listener =
+        net.listen(at, false).map_err(|e| TaskError::new(format!("cannot listen on {at} for admin: {e}")))?;
+    let mut tasks = JoinSet::new();
+    loop {
+        // Accept and join are cancel-safe: neither loses a connection when the other wins.
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+            accepted = listener.accept(), if tasks.len() < CONNECTIONS => match accepted {
+                Ok((conn, _)) => { tasks.spawn(serve(admin.clone(), conn)); }
+                Err(error) => tracing::warn!(%error, "an admin connection could not be accepted"),
+            },
+        }
+    }
+}
+
+async fn serve(admin: Arc<Admin>, conn: Conn) {
+    let service = service_fn(move |request| {
+        let admin = admin.clone();
+        async move { Ok::<_, Infallible>(admin.answer(request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(conn), service)
+        .await;
+    if let Err(error) = served {
+        tracing::trace!(%error, "an admin connection ended early");
+    }
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Admin {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match (request.method(), parts.as_slice()) {
+            (&Method::GET | &Method::HEAD, ["healthz"]) => text(StatusCode::OK, "ok\n"),
+            (&Method::GET | &Method::HEAD, ["readyz"]) => self.ready(),
+            (&Method::GET, ["metrics"]) => {
+                let mut answer = text(StatusCode::OK, self.metrics.encode());
+                answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+                answer
+            }
+            (&Method::GET, ["v1", "pools"]) => json_answer(StatusCode::OK, &self.pools()),
+            (&Method::GET, ["v1", "tasks"]) => {
+                json_answer(StatusCode::OK, &json!({"tasks": self.supervisor.status()}))
+            }
+            (&Method::GET, ["v1", "journal"]) => match &self.journal {
+                Some(journal) => json_answer(StatusCode::OK, &journal.view()),
+                None => problem(StatusCode::NOT_FOUND, "SW0221", "the estate has no [journal]"),
+            },
+            (
+                &Method::POST,
+                ["v1", "pools", pool, "upstreams", upstream, change @ ("cordon" | "uncordon")],
+            ) => {
+                let (pool, upstream, out) = ((*pool).to_owned(), (*upstream).to_owned(), *change == "cordon");
+                match self.authorise(&request) {
+                    Ok(()) => self.cordon(&pool, &upstream, out, request).await,
+                    Err(refusal) => refusal,
+                }
+            }
+            (_, ["healthz" | "readyz" | "metrics"] | ["v1", "pools" | "tasks" | "journal"]) => {
+                problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here")
+            }
+            (_, ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"]) => {
+                problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use POST here")
+            }
+            _ => problem(
+                StatusCode::NOT_FOUND,
+                "SW0222",
+                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/tasks and /v1/journal",
+            ),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        match self.gateway.as_ref().is_none_or(|g| g.is_ready()) {
+            true => text(StatusCode::OK, "ready\n"),
+            false => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not ready: a pool has no upstream to serve from\n")
+            }
+        }
+    }
+
+    fn pools(&self) -> Value {
+        let pools = self.gateway.as_ref().map(|g| g.pools()).unwrap_or_default();
+        json!({
+            "estate": self.estate,
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_ms": self.scribe.clock.mono().since(self.started).as_millis() as u64,
+            "pools": pools,
+        })
+    }
+
+    /// Only who holds the token may change anything; without one in the estate, nobody may.
+    fn authorise(&self, request: &Request<Incoming>) -> Result<(), Answer> {
+        let Some(token) = &self.token else {
+            let why = "set `admin_token` under [listen] in the estate before anything can be changed here";
+            return Err(problem(StatusCode::FORBIDDEN, "SW0224", why));
+        };
+        let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
+        if same(given.as_bytes(), token.expose().as_bytes()) {
+            return Ok(());
+        }
+        let mut refusal =
+            problem(StatusCode::UNAUTHORIZED, "SW0225", "send `authorization: Bearer <admin_token>`");
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        Err(refusal)
+    }
+
+    async fn cordon(&self, pool: &str, upstream: &str, out: bool, request: Request<Incoming>) -> Answer {
+        let Ok(body) = Limited::new(request.into_body(), BODY).collect().await else {
+            return problem(StatusCode::PAYLOAD_TOO_LARGE, "SW0226", "the body is too large");
+        };
+        let body = body.to_bytes();
+        let reason = match serde_json::from_slice::<Value>(&body) {
+            Ok(value) => value["reason"].as_str().map(str::to_owned),
+            Err(_) if body.is_empty() => None,
+            Err(_) => {
+                return problem(StatusCode::BAD_REQUEST, "SW0227", r#"send {"reason": "…"} or nothing"#);
+            }
+        };
+        let Some(gateway) = &self.gateway else {
+            return problem(StatusCode::NOT_FOUND, "SW0228", "the estate has no pools");
+        };
+        let changed = match gateway.cordon(pool, upstream, out) {
+            Ok(changed) => changed,
+            Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
+        };
+        if changed {
+            if let Err(error) = cordon::remember(&*self.state, pool, upstream, out) {
+                tracing::error!(%error, "a cordon could not be stored and will not outlive a restart");
+            }
+            let component = format!("upstream:{pool}/{upstream}").parse().ok();
+            self.scribe.record(RecordKind::Cordon, component, json!({"cordoned": out, "reason": reason}));
+        }
+        json_answer(
+            StatusCode::OK,
+            &json!({"pool": pool, "upstream": upstream, "cordoned": out, "changed": changed}),
+        )
+    }
+}
+
+/// Compares without telling by its time where the first difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |d, (x, y)| d | (x ^ y)) == 0
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn json_answer(status: StatusCode, body: &Value) -> Answer {
+    let mut answer = text(status, body.to_string());
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn problem(status: StatusCode, code: &str, message: &str) -> Answer {
+    json_answer(status, &json!({"code": code, "message": message}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_compared_whole() {
+        assert!(same(b"abc", b"abc"));
+        for other in ["", "ab", "abd", "abcd"] {
+            assert!(!same(b"abc", other.as_bytes()), "{other}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The daemon: every part of the house, wired. The same wiring runs on a real machine and in a
+//! simulation; what differs comes in as [`Parts`].
+
+mod admin;
+mod cordon;
+mod journal;
+mod records;
+mod reload;
+mod verdicts;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use seawall_gateway::{Event, Events, Gateway, ReloadError};
+use seawall_model::{RecordKind, Secret};
+use seawall_runtime::{
+    Machine,
+    bus::LocalBus,
+    logs::Logs,
+    seam::{Bus, State, StateError},
+    signals::{Event as Signalled, Signals},
+    tasks::{Backoff, Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
+    watch::Watch,
+};
+use serde_json::json;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::estate::{Estate, LoadError};
+use admin::Admin;
+use records::Scribe;
+
+/// How often the gateway's traffic becomes signals.
+const SUM_UP: Duration = Duration::from_secs(1);
+/// A drain takes at most this long when the estate has no gateway to say.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Which parts of the house a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// Carries traffic.
+    pub gateway: bool,
+    /// Turns signals into verdicts.
+    pub watch: bool,
+    /// Changes things: cordons by way of the admin listener.
+    pub respond: bool,
+}
+
+impl Roles {
+    /// All of them, the default.
+    pub const ALL: Self = Self { gateway: true, watch: true, respond: true };
+}
+
+/// Reads the estate anew.
+pub type Load = Arc<dyn Fn() -> Result<Estate, LoadError> + Send + Sync>;
+
+/// What the daemon is given besides its estate.
+pub struct Parts {
+    /// The machine it runs on.
+    pub machine: Machine,
+    /// Which parts to run.
+    pub roles: Roles,
+    /// Where small mutable things are kept.
+    pub state: Arc<dyn State>,
+    /// What the operator asks of the process.
+    pub signals: Signals,
+    /// Notices that the estate's files have changed; `None` where only a signal reloads.
+    pub watch: Option<Watch>,
+    /// Reads the estate anew.
+    pub load: Load,
+    /// The logs, whose level a reload may change.
+    pub logs: Option<Logs>,
+}
+
+/// Why the daemon could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DaemonError {
+    /// An address is taken or may not be used.
+    #[error("SW0201: cannot listen on {at} for {what}: {cause}")]
+    Listen {
+        /// The address.
+        at: SocketAddr,
+        /// For what.
+        what: &'static str,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// The journal could not be opened.
+    #[error("SW0202: the journal cannot be opened: {0}")]
+    Journal(seawall_journal::JournalError),
+    /// The state store failed.
+    #[error("SW0203: {0}")]
+    State(#[from] StateError),
+    /// The gateway cannot serve the estate.
+    #[error("SW0204: {0}")]
+    Gateway(#[from] ReloadError),
+    /// A task that the process cannot do without has failed.
+    #[error("SW0205: task `{task}` failed: {error}")]
+    Fatal {
+        /// Which.
+        task: Arc<str>,
+        /// Why.
+        error: TaskError,
+    },
+}
+
+/// Runs the daemon until it is told to stop or a part fails that it cannot do without.
+pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
+    let Parts { machine, roles, state, mut signals, watch, load, logs } = parts;
+    let supervisor = Supervisor::new(machine.clock, &machine.metrics);
+    let journal = journal::open(&estate, &machine)?;
+    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+    let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
+    scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
+
+    let (events, happened) = Events::queue();
+    let gateway = match &estate.gateway {
+        Some(section) if roles.gateway => {
+            free(&machine, &section.listen, "the gateway")?;
+            let gateway = Arc::new(Gateway::new(section.clone(), &machine, events)?);
+            cordon::recall(&*state, &gateway)?;
+            Some(gateway)
+        }
+        Some(_) | None => None,
+    };
+    free(&machine, &[estate.admin], "admin")?;
+    let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    if let Some(gateway) = &gateway {
+        let happened = Arc::new(Mutex::new(happened));
+        let (told, g) = (scribe.clone(), gateway.clone());
+        supervisor.spawn("records", background, move |shutdown| {
+            tell(told.clone(), g.clone(), happened.clone(), shutdown)
+        });
+        gateway.start(&supervisor);
+    }
+    let admin = Arc::new(Admin {
+        estate: estate.name.to_string(),
+        token: estate.admin_token.clone().filter(|_: &Secret| roles.respond),
+        gateway: gateway.clone(),
+        journal: journal.port.clone(),
+        supervisor: supervisor.clone(),
+        metrics: machine.metrics.clone(),
+        state,
+        scribe: scribe.clone(),
+        started: machine.clock.mono(),
+    });
+    let (net, at) = (machine.net.clone(), estate.admin);
+    // Kept until all else has drained, so that a drain can be watched.
+    let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    supervisor.spawn("admin", serving, move |shutdown| admin::run(admin.clone(), net.clone(), at, shutdown));
+    tracing::info!(
+        estate = %estate.name,
+        gateway = ?gateway.as_ref().map(|g| g.listen()),
+        admin = %estate.admin,
+        version = env!("CARGO_PKG_VERSION"),
+        "seawall runs"
+    );
+
+    let drain = estate.gateway.as_ref().map_or(DRAIN, |g| g.limits.drain);
+    let mut reloader =
+        reload::Reloader::new(&estate, machine.disk.clone(), load, gateway, scribe.clone(), watch, logs);
+    let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe).await;
+    let reason = match &ended {
+        Ok(()) => "asked to".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::info!(reason, "stopping: requests in flight are finished first");
+    tokio::select! {
+        biased;
+        cut = supervisor.drain(drain) => {
+            scribe.record(RecordKind::Stop, None, json!({"reason": reason, "cut_off": cut}));
+            journal.close().await;
+        }
+        () = stop_now(&mut signals) => tracing::warn!("told twice: stopping at once"),
+    }
+    ended
+}
+
+/// Waits for what the operator asks or for a part to fail.
+async fn supervise(
+    supervisor: &Supervisor,
+    signals: &mut Signals,
+    reloader: &mut reload::Reloader,
+    scribe: &Scribe,
+) -> Result<(), DaemonError> {
+    let mut failures = supervisor.failures();
+    loop {
+        // All four are cancel-safe: what one would have given is still there for the next round.
+        tokio::select! {
+            biased;
+            signalled = signals.next() => match signalled {
+                Signalled::Reload => reloader.reload(true).await,
+                Signalled::Stop | Signalled::StopNow => return Ok(()),
+            },
+            failure = supervisor.fatal() => {
+                return Err(DaemonError::Fatal { task: failure.task, error: failure.error });
+            }
+            Ok(failure) = failures.recv() => {
+                let payload = json!({"task": failure.task, "error": failure.error.to_string()});
+                scribe.record(RecordKind::TaskFailed, None, payload);
+            }
+            () = reloader.changed() => reloader.reload(false).await,
+        }
+    }
+}
+
+async fn stop_now(signals: &mut Signals) {
+    loop {
+        match signals.next().await {
+            Signalled::Stop | Signalled::StopNow => return,
+            Signalled::Reload => {}
+        }
+    }
+}
+
+/// Turns the gateway's events into records, and its traffic into signals.
+async fn tell(
+    scribe: Scribe,
+    gateway: Arc<Gateway>,
+    happened: Arc<Mutex<mpsc::Receiver<Event>>>,
+    shutdown: Shutdown,
+) -> Result<(), TaskError> {
+    let mut happened = happened.lock().await;
+    let mut tick = tokio::time::interval(SUM_UP);
+    let mut seq = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            Some(event) = happened.recv() => {
+                seq += 1;
+                scribe.event(event, seq);
+            }
+            _ = tick.tick() => {
+                let now = scribe.clock.wall();
+                for (component, fact) in gateway.sum_up() {
+                    seq += 1;
+                    scribe.signal(seq, component, now, fact);
+                }
+            }
+        }
+    }
+}
+
+/// An address that somebody else listens on is told now, and not by workers that share it unawares.
+fn free(machine: &Machine, listen: &[SocketAddr], what: &'static str) -> Result<(), DaemonError> {
+    for at in listen {
+        machine.net.listen(*at, false).map_err(|cause| DaemonError::Listen { at: *at, what, cause })?;
+    }
+    Ok(())
+}
+
+fn start_payload(estate: &Estate, roles: Roles) -> serde_json::Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "estate": estate.name,
+        "digest": estate.digest,
+        "roles": {"gateway": roles.gateway, "watch": roles.watch, "respond": roles.respond},
+    })
+}

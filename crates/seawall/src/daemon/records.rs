@@ -1,0 +1,80 @@
+//! What happens in the gateway, written down: events become records and signals.
+
+use std::sync::Arc;
+
+use seawall_gateway::Event;
+use seawall_model::{ComponentId, Fact, Mono, Record, RecordKind, Signal, Verdict, Wall};
+use seawall_runtime::{
+    clock::Clock,
+    seam::{Bus, Recorder},
+};
+use serde_json::{Value, json};
+
+/// Writes records and publishes signals on behalf of this node.
+#[derive(Clone)]
+pub(super) struct Scribe {
+    pub(super) clock: Clock,
+    pub(super) recorder: Arc<dyn Recorder>,
+    pub(super) bus: Arc<dyn Bus>,
+}
+
+impl Scribe {
+    /// Writes a record of something that happened now, without waiting for the disk.
+    pub(super) fn record(&self, kind: RecordKind, component: Option<ComponentId>, payload: Value) {
+        self.record_at(self.clock.wall(), kind, component, payload);
+    }
+
+    fn record_at(&self, at: Wall, kind: RecordKind, component: Option<ComponentId>, payload: Value) {
+        // The receipt is for those who must not act before the record is durable; nobody here must.
+        drop(self.recorder.record(Record { kind, component, at, payload }));
+    }
+
+    /// Writes down a changed verdict and tells the house.
+    pub(super) fn verdict(&self, verdict: Verdict) {
+        tracing::info!(
+            component = %verdict.component,
+            status = %verdict.status,
+            evidence = verdict.evidence,
+            "verdict"
+        );
+        let payload = json!({
+            "status": verdict.status, "since": verdict.since, "cause": verdict.cause, "evidence": verdict.evidence,
+        });
+        self.record(RecordKind::Verdict, Some(verdict.component.clone()), payload);
+        self.bus.verdict(verdict);
+    }
+
+    /// Writes down an event of the gateway's; a changed breaker is a signal as well.
+    pub(super) fn event(&self, event: Event, seq: u64) {
+        let now = self.clock.mono();
+        let at = |t: Mono| self.clock.wall_at(now, t);
+        match event {
+            Event::Breaker { at: t, upstream, class, state } => {
+                tracing::info!(%upstream, %class, state = state.as_str(), cause = ?state.cause(), "breaker");
+                let admitting = state.cause().is_none();
+                let payload =
+                    json!({"class": class.as_str(), "state": state.as_str(), "cause": state.cause()});
+                self.record_at(at(t), RecordKind::Breaker, Some(upstream.clone()), payload);
+                let fact = Fact::Breaker { class: class.as_str().into(), admitting, cause: state.cause() };
+                self.signal(seq, upstream, at(t), fact);
+            }
+            Event::Head { at: t, upstream, fault, number, agreed } => {
+                tracing::info!(%upstream, ?fault, number, agreed, "head");
+                let payload = json!({"fault": fault, "number": number, "agreed": agreed});
+                self.record_at(at(t), RecordKind::Head, Some(upstream), payload);
+            }
+            Event::Halted { at: t, pool, halted, agreed } => {
+                tracing::warn!(%pool, halted, agreed, "the chain as a whole stands still, or moves again");
+                let payload = json!({"halted": halted, "agreed": agreed});
+                self.record_at(at(t), RecordKind::Head, Some(pool), payload);
+            }
+            _ => {}
+        }
+    }
+
+    /// Publishes what this node saw itself.
+    pub(super) fn signal(&self, seq: u64, component: ComponentId, observed: Wall, fact: Fact) {
+        let received = self.clock.wall();
+        self.bus.signal(Signal { source: "gateway".into(), seq, component, observed, received, fact });
+    }
+}

@@ -1,0 +1,97 @@
+//! Taking over a changed estate: all of it or nothing, and said so either way.
+
+use std::sync::Arc;
+
+use seawall_gateway::Gateway;
+use seawall_model::RecordKind;
+use seawall_runtime::{disk::Disk, logs::Logs, watch::Watch};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::{Load, records::Scribe};
+use crate::estate::{Estate, LoadError};
+
+/// Most errors of a refused estate that go into its record.
+const ERRORS_KEPT: usize = 8;
+
+/// Takes over changed estates.
+pub(super) struct Reloader {
+    digest: String,
+    disk: Arc<dyn Disk>,
+    load: Load,
+    gateway: Option<Arc<Gateway>>,
+    scribe: Scribe,
+    watch: Option<Watch>,
+    logs: Option<Logs>,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        estate: &Estate,
+        disk: Arc<dyn Disk>,
+        load: Load,
+        gateway: Option<Arc<Gateway>>,
+        scribe: Scribe,
+        watch: Option<Watch>,
+        logs: Option<Logs>,
+    ) -> Self {
+        Self { digest: estate.digest.clone(), disk, load, gateway, scribe, watch, logs }
+    }
+
+    /// Resolves when the estate's files have changed.
+    pub(super) async fn changed(&mut self) {
+        match &mut self.watch {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Reads the estate anew and takes it over, or says why not and leaves the old one running. `asked` is
+    /// true if an operator asked for it; then an estate that has not changed is taken over as well, since
+    /// a secret it refers to may have.
+    pub(super) async fn reload(&mut self, asked: bool) {
+        let load = self.load.clone();
+        let (done, loaded) = oneshot::channel();
+        let job = Box::new(move || {
+            let _ = done.send(load()); // nobody waits only if the process stops
+        });
+        self.disk.offload(job).await;
+        let estate = match loaded.await {
+            Ok(Ok(estate)) => estate,
+            Ok(Err(error)) => return self.refuse(&error.to_string(), &errors(&error)),
+            Err(_) => return self.refuse("reading it panicked", &[]),
+        };
+        if estate.digest == self.digest && !asked {
+            return;
+        }
+        if let (Some(gateway), Some(section)) = (&self.gateway, &estate.gateway)
+            && let Err(error) = gateway.reload(section.clone())
+        {
+            return self.refuse(&error.to_string(), &[]);
+        }
+        if self.gateway.is_some() != estate.gateway.is_some() {
+            return self.refuse("pools came or went altogether: restart to take it over", &[]);
+        }
+        if let Some(logs) = &self.logs
+            && let Err(error) = logs.set_level(estate.log.level.as_str())
+        {
+            tracing::warn!(%error, "the log level stays as it was");
+        }
+        self.digest.clone_from(&estate.digest);
+        tracing::info!(digest = estate.digest, "the new estate runs");
+        self.scribe.record(RecordKind::Reload, None, json!({"digest": estate.digest}));
+    }
+
+    fn refuse(&self, why: &str, errors: &[String]) {
+        tracing::error!(code = "SW0206", why, ?errors, "the new estate is refused; the old one runs on");
+        let payload = json!({"why": why, "errors": errors, "running": self.digest});
+        self.scribe.record(RecordKind::ReloadRefused, None, payload);
+    }
+}
+
+fn errors(error: &LoadError) -> Vec<String> {
+    match error {
+        LoadError::Invalid { report } => report.sentences().take(ERRORS_KEPT).collect(),
+        LoadError::Unreadable { .. } => Vec::new(),
+    }
+}

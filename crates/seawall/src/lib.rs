@@ -1,0 +1,11 @@
+//! What the `seawall` binary is made of: one module a command.
+
+pub mod check;
+pub mod daemon;
+pub mod demo;
+pub mod estate;
+pub mod init;
+pub mod output;
+pub mod run;
+pub mod schema;
+pub mod version;

@@ -1,0 +1,195 @@
+//! `seawall run`: the daemon on this machine.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::{Args, ValueEnum};
+use seawall_runtime::{
+    Machine,
+    disk::Disk,
+    logs::{Format, Logs},
+    metrics::Build,
+    seam::State,
+    signals::Signals,
+    state::SqliteState,
+    watch::Watch,
+};
+
+use crate::{
+    daemon::{self, Parts, Roles},
+    estate::{self, Estate, LoadError, LogFormat, Surroundings},
+};
+
+/// Runs the daemon in the foreground until SIGTERM or Ctrl-C; SIGHUP, or a change of the estate's files,
+/// reloads.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+EXAMPLES
+  seawall run                       the estate in ./seawall.toml
+  seawall run /etc/seawall          every *.toml in a directory
+  seawall run --role gateway        traffic only, without verdicts or changes
+
+EXIT CODES
+  0  stopped as asked    1  the estate is not valid    2  could not start    3  a part failed for good")]
+pub struct RunArgs {
+    /// The estate: a file, or a directory of *.toml
+    #[arg(default_value = "seawall.toml")]
+    pub estate: PathBuf,
+    /// Run only these parts of the house
+    #[arg(long = "role", value_delimiter = ',', value_name = "ROLE")]
+    pub roles: Vec<Role>,
+    /// PEM file of certificate authorities to trust besides the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+/// A part of the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Carries traffic
+    Gateway,
+    /// Turns signals into verdicts
+    Watch,
+    /// Lets operators change things
+    Respond,
+}
+
+/// Runs the command; the exit code.
+pub fn run(args: &RunArgs) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("SW0207: no threads can be had: {error}"));
+            return 2;
+        }
+    };
+    let code = runtime.block_on(serve(args));
+    // A blocked disk or name server must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}
+
+/// Threads for everything but traffic.
+const CONTROL_THREADS: usize = 2;
+
+async fn serve(args: &RunArgs) -> u8 {
+    let machine = match Machine::system(args.ca.as_deref()) {
+        Ok(machine) => machine,
+        Err(error) => {
+            complain(&format!("SW0208: {error}"));
+            return 2;
+        }
+    };
+    let estate = match load(&args.estate, &machine) {
+        Ok(estate) => estate,
+        Err(error) => {
+            return refuse(&error);
+        }
+    };
+    let level = std::env::var("SEAWALL_LOG").unwrap_or_else(|_| estate.log.level.as_str().to_owned());
+    let format = match estate.log.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Human => Format::Human { colour: crate::output::colour_stderr() },
+    };
+    let logs = match Logs::init(format, &level, &machine.metrics) {
+        Ok(logs) => logs,
+        Err(error) => {
+            complain(&format!("SW0209: {error}"));
+            return 2;
+        }
+    };
+    machine.metrics.describe_process(Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: crate::version::REVISION.to_owned(),
+        rustc: crate::version::RUSTC.to_owned(),
+    });
+    let state = match state(&estate) {
+        Ok(state) => state,
+        Err(error) => {
+            tracing::error!(code = "SW0203", %error, "the state store cannot be opened");
+            return 2;
+        }
+    };
+    let signals = match Signals::system() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("SW0210: signals cannot be caught: {error}"));
+            return 2;
+        }
+    };
+    let watch = Watch::new(estate.files.clone()).await;
+    let (path, again) = (args.estate.clone(), machine.clone());
+    let parts = Parts {
+        machine,
+        roles: roles(&args.roles),
+        state,
+        signals,
+        watch: Some(watch),
+        load: Arc::new(move || load(&path, &again)),
+        logs: Some(logs),
+    };
+    match daemon::run(estate, parts).await {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!(%error, "seawall stops");
+            if matches!(error, daemon::DaemonError::Fatal { .. }) { 3 } else { 2 }
+        }
+    }
+}
+
+fn load(path: &Path, machine: &Machine) -> Result<Estate, LoadError> {
+    surroundings(&*machine.disk, |with| estate::load(path, with))
+}
+
+/// Calls `f` with this machine's surroundings, as an estate is read with.
+pub fn surroundings<R>(disk: &dyn Disk, f: impl FnOnce(&Surroundings<'_>) -> R) -> R {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    f(&Surroundings { disk, variable: &|name| std::env::var(name), cores })
+}
+
+/// Cordons and their like are kept beside the journal; without one, in memory only.
+fn state(estate: &Estate) -> Result<Arc<dyn State>, seawall_runtime::seam::StateError> {
+    Ok(match estate.journal.as_ref().and_then(|j| j.dir.parent()) {
+        Some(dir) => {
+            // The store says so itself if the directory could not be made.
+            let _ = std::fs::create_dir_all(dir);
+            Arc::new(SqliteState::open(&dir.join("state.sqlite"))?)
+        }
+        None => Arc::new(SqliteState::in_memory()?),
+    })
+}
+
+fn roles(asked: &[Role]) -> Roles {
+    if asked.is_empty() {
+        return Roles::ALL;
+    }
+    let has = |role| asked.contains(&role);
+    Roles { gateway: has(Role::Gateway), watch: has(Role::Watch), respond: has(Role::Respond) }
+}
+
+/// Says why an estate cannot be run; the exit code.
+fn refuse(error: &LoadError) -> u8 {
+    match error {
+        LoadError::Invalid { report } => {
+            let text = report.render(crate::output::colour_stderr());
+            // If nobody reads it, there is nobody to tell.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            complain(&error.to_string());
+            1
+        }
+        LoadError::Unreadable { .. } => {
+            complain(&format!("{error}; `seawall init` writes a first estate"));
+            2
+        }
+    }
+}
+
+fn complain(message: &str) {
+    crate::output::error(message);
+}
