@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what the demo and the tests run against (a real chain node, two real client libraries) into
+# Fetches what the demo and the tests run against (a real chain node, a real client library) into
 # target/lab, at the versions and hashes of scripts/lab/package-lock.json. Does nothing the second time.
 # Prints the path of the chain node; what it does goes to stderr.
 set -euo pipefail
@@ -13,7 +13,7 @@ else
   anvil=$lab/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil
   if ! cmp -s "$root/scripts/lab/package-lock.json" "$lab/installed.json"; then
     command -v npm >/dev/null || { say "npm is not installed; it comes with Node.js 18 or newer"; exit 1; }
-    say "fetching a chain node (anvil) and two client libraries (ethers, viem) into target/lab"
+    say "fetching a chain node (anvil) and a client library (ethers) into target/lab"
     mkdir -p "$lab"
     rm -f "$lab/installed.json"
     cp "$root/scripts/lab/package.json" "$root/scripts/lab/package-lock.json" "$lab/"

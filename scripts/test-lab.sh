@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics,
+# an independent verifier written in Go on the journal, and a short outage run. Debian packages that are
+# missing are installed where this user may (root, or sudo without a password). Nothing is skipped: what
+# cannot be had fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+work=target/test-lab
+passed=0
+say() { echo "test-lab: $*"; }
+die() { echo "test-lab: FAILED: $*" >&2; exit 1; }
+pass() { passed=$((passed + 1)); say "ok: $*"; }
+
+packages() { # command:package …
+  local missing=() pair as=()
+  for pair in "$@"; do
+    PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null || die "needs ${missing[*]}, and this is no Debian to install them on"
+  if ((EUID != 0)); then sudo -n true 2>/dev/null || die "needs root or sudo to install ${missing[*]}"; as=(sudo -n); fi
+  say "installing ${missing[*]}"
+  "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+until_ok() { # seconds command…
+  local until=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < until)) || return 1
+    sleep 0.1
+  done
+}
+
+packages curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc
+export PATH=$PATH:/usr/sbin
+cargo build --locked --package seawall
+seawall=$(realpath "$target/debug/seawall")
+rm -rf "$work" target/bench
+mkdir -p "$work"
+
+say "the gateway beside HAProxy, with everything on"
+MOCK_TARGET=$PWD/target/mocknode bench/gateway.sh --rounds 1 --seconds 3 --conns 32 -- \
+  "$seawall" run bench/gateway.toml | tee "$work/gateway.txt"
+tail -n 1 "$work/gateway.txt" | grep -q 'failed 0$' || die "requests failed beside HAProxy"
+pass "no request failed beside HAProxy"
+
+say "the metrics and the journal of a daemon on its own"
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait' EXIT
+target/mocknode/release/mocknode 9201 9202 9203 2>/dev/null &
+pids+=($!)
+"$seawall" run bench/gateway.toml >"$work/seawall.log" 2>&1 &
+daemon=$!
+pids+=("$daemon")
+until_ok 20 curl -fs -o /dev/null http://127.0.0.1:9545/readyz || die "not ready; see $work/seawall.log"
+curl -fs -o /dev/null -d 'hang' http://127.0.0.1:9203/_mode
+for n in $(seq 40); do
+  curl -fs -m 10 -H 'content-type: application/json' http://127.0.0.1:8545/ \
+    -d '{"jsonrpc":"2.0","id":'"$n"',"method":"eth_blockNumber","params":[]}' | grep -q '"result"' ||
+    die "request $n failed"
+done
+curl -fs http://127.0.0.1:9545/metrics >"$work/metrics.txt"
+promtool check metrics <"$work/metrics.txt" || die "promtool does not like /metrics; see $work/metrics.txt"
+pass "promtool accepts $(grep -c '^# TYPE' "$work/metrics.txt") metrics"
+kill "$daemon"
+wait "$daemon" || die "the daemon did not stop in order; see $work/seawall.log"
+"$seawall" log verify target/bench/journal || die "seawall log verify"
+scripts/verify-tiles/run target/bench/journal || die "the Go verifier refuses the journal"
+pass "an independent verifier accepts the journal"
+kill "${pids[0]}"
+
+say "a short outage run"
+bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
+pass "the outage run held every bar"
+say "$passed of 4 checks passed"
