@@ -34,7 +34,7 @@ impl Decode for UrlSource {
                 Some(Self(source))
             }
             None => {
-                problems.hide(node.place);
+                node.hide(problems);
                 node.mismatch("a URL in quotes", problems);
                 None
             }
@@ -135,7 +135,9 @@ impl Target {
         let (host, port) = split_port(authority)?;
         let host: Arc<str> = valid_host(host).ok_or(InvalidUrl::Host)?.into();
         let uri = Uri::try_from(text).map_err(|_| InvalidUrl::Form)?;
-        let path = Secret::new(uri.path_and_query().map_or("/", |p| p.as_str()));
+        let path = uri.path_and_query().map_or("/", |p| p.as_str());
+        // A query may follow the host at once; a request's target begins with a slash all the same.
+        let path = Secret::new(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") });
         let usual = if tls { 443 } else { 80 };
         let endpoint = Endpoint { host, port: port.unwrap_or(usual), tls };
         let shown = endpoint.to_string();

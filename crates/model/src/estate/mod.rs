@@ -26,7 +26,7 @@ pub use node::{Node, parse};
 pub use problem::{Problem, Problems};
 pub use raw::{RawProvider, RawService, RawTeam};
 pub use secret::{Resolve, SecretSource, Unresolved};
-pub use section::{Presence, SectionReader, object_schema};
+pub use section::{Presence, SectionReader, default_value, object_schema};
 pub use source::{FileId, Place, Position, Source, Sources};
 
 /// What the macros of this module expand to.

@@ -67,9 +67,21 @@ impl<'a> Node<'a> {
         problems.report(Problem::new(Code::WrongType, self.place, message));
     }
 
-    /// Its entries with the place of each key, in the order of the keys; reports if it is no table.
+    /// Hides every text and number here and below from reports: any of them may be a secret.
+    pub fn hide(self, problems: &mut Problems) {
+        match self.value {
+            DeValue::Table(table) => table.iter().for_each(|(_, v)| self.child(v).hide(problems)),
+            DeValue::Array(array) => array.iter().for_each(|v| self.child(v).hide(problems)),
+            DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) => problems.hide(self.place),
+            DeValue::Boolean(_) | DeValue::Datetime(_) => {}
+        }
+    }
+
+    /// Its entries with the place of each key, in the order of the keys; reports if it is no table, and hides
+    /// what stands there instead, since nothing tells what it was meant to be.
     pub fn entries(self, expected: &str, problems: &mut Problems) -> Option<Vec<(&'a str, Place, Node<'a>)>> {
         let DeValue::Table(table) = self.value else {
+            self.hide(problems);
             self.mismatch(expected, problems);
             return None;
         };
@@ -80,9 +92,10 @@ impl<'a> Node<'a> {
         Some(table.iter().map(entry).collect())
     }
 
-    /// Its elements; reports if it is no list.
+    /// Its elements; reports and hides as [`Node::entries`] does if it is no list.
     pub fn elements(self, expected: &str, problems: &mut Problems) -> Option<Vec<Node<'a>>> {
         let DeValue::Array(array) = self.value else {
+            self.hide(problems);
             self.mismatch(expected, problems);
             return None;
         };

@@ -32,7 +32,7 @@ impl Decode for SecretSource {
         // Hidden before anything is judged: a number or a list in this place may be a secret as well.
         let read = node.text().map(Self::new);
         if !matches!(read, Some(Self::Env(_) | Self::File(_))) {
-            problems.hide(node.place);
+            node.hide(problems);
         }
         if read.is_none() {
             node.mismatch("a text in quotes, as in `env:NAME` or `file:PATH`", problems);

@@ -117,18 +117,14 @@ impl<'a, 'p> SectionReader<'a, 'p> {
 
     /// A field with a default, which also stands in for a broken value that has been reported.
     pub fn or_default<T: Decode>(&mut self, key: &str, default: &'static str) -> T {
-        self.optional(key).unwrap_or_else(|| {
-            let value = DeValue::parse(default).expect("a default is a TOML literal");
-            let node = Node { value: value.get_ref(), place: self.place };
-            T::decode(node, &mut Problems::default()).expect("a default is a value of its field")
-        })
+        self.optional(key).unwrap_or_else(|| default_value(default, self.place))
     }
 
     /// Reports the keys that are none of `known`. What they hold is hidden: it may be a secret under a
     /// misspelt key.
     pub fn close(self, known: &[&str]) {
         for (key, place, node) in self.entries.iter().filter(|e| !known.contains(&e.0)) {
-            hide_all(*node, self.problems);
+            node.hide(self.problems);
             let shown: String = key.chars().take(80).collect();
             let problem = Problem::new(Code::UnknownKey, *place, format!("unknown key `{shown}`"))
                 .help(format!("known here: {}", known.join(", ")));
@@ -137,13 +133,12 @@ impl<'a, 'p> SectionReader<'a, 'p> {
     }
 }
 
-fn hide_all(node: Node<'_>, problems: &mut Problems) {
-    match node.value {
-        DeValue::Table(table) => table.iter().for_each(|(_, v)| hide_all(node.child(v), problems)),
-        DeValue::Array(array) => array.iter().for_each(|v| hide_all(node.child(v), problems)),
-        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) => problems.hide(node.place),
-        DeValue::Boolean(_) | DeValue::Datetime(_) => {}
-    }
+/// The value of `literal`, as though it stood at `place`. Panics if it is none: literals are written in the
+/// program, and tests decode every section's.
+pub fn default_value<T: Decode>(literal: &'static str, place: Place) -> T {
+    let value = DeValue::parse(literal).expect("a default is a TOML literal");
+    let node = Node { value: value.get_ref(), place };
+    T::decode(node, &mut Problems::default()).expect("a default is a value of its field")
 }
 
 /// The schema of a section: `fields` are its keys with their documentation, schema and presence.

@@ -1,0 +1,146 @@
+//! `seawall check`: is the estate right?
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use seawall_gateway::estate::PoolKind;
+use seawall_model::{
+    ComponentId, ComponentKind,
+    estate::{Need, Severity},
+};
+
+use crate::estate::{self, Estate, LoadError, Report, Surroundings};
+
+/// Checks an estate and shows every mistake at once
+///
+/// Reads the files, their includes and the secrets they name, starts nothing, and prints each problem with
+/// its code, file, line, column and what to do about it. Exits with 0 if the estate can be run, 1 if it
+/// cannot, and 2 if it cannot be read.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The estate: a file, or a directory whose *.toml files are read together
+    #[arg(value_name = "PATH", default_value = "seawall.toml")]
+    pub estate: PathBuf,
+    /// Prints the problems as a JSON array
+    #[arg(long)]
+    pub json: bool,
+    /// Takes warnings for errors
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// What the process exits with.
+pub mod exit {
+    /// The estate can be run.
+    pub const VALID: u8 = 0;
+    /// It cannot.
+    pub const INVALID: u8 = 1;
+    /// It cannot be read.
+    pub const UNREADABLE: u8 = 2;
+}
+
+/// Checks, and writes what was found to `out` (`colour`ed or not). Gives the exit code; the error is `out`'s.
+pub fn run(args: &CheckArgs, with: &Surroundings<'_>, colour: bool, out: &mut dyn Write) -> io::Result<u8> {
+    let loaded = estate::load(&args.estate, with);
+    let (report, estate) = match &loaded {
+        Ok(estate) => (&estate.report, Some(estate)),
+        Err(LoadError::Invalid { report }) => (&**report, None),
+        Err(e @ LoadError::Unreadable { .. }) => {
+            if args.json {
+                writeln!(out, "{:#}", unreadable(&args.estate, e))?;
+            } else {
+                let name = Severity::Error.as_str();
+                writeln!(out, "{name}: {e}\nhelp: `seawall init` writes a first estate")?;
+            }
+            return Ok(exit::UNREADABLE);
+        }
+    };
+    if args.json {
+        writeln!(out, "{:#}", report.to_json())?;
+    } else {
+        out.write_all(report.render(colour).as_bytes())?;
+        match estate {
+            Some(estate) => out.write_all(summary(estate).as_bytes())?,
+            None => writeln!(out, "`{}` cannot be run: {}", args.estate.display(), report.count())?,
+        }
+    }
+    Ok(code(report, args.strict))
+}
+
+fn code(report: &Report, strict: bool) -> u8 {
+    if report.errors() > 0 || (strict && report.warnings() > 0) { exit::INVALID } else { exit::VALID }
+}
+
+fn unreadable(path: &std::path::Path, error: &LoadError) -> serde_json::Value {
+    let code = seawall_model::estate::Code::Unreadable;
+    serde_json::json!([{
+        "code": code.as_str(),
+        "severity": code.severity().as_str(),
+        "file": path.display().to_string(),
+        "line": null,
+        "column": null,
+        "message": error.to_string(),
+        "help": code.cure(),
+    }])
+}
+
+/// The estate in a few lines: what was understood.
+pub fn summary(estate: &Estate) -> String {
+    let mut rows = Vec::new();
+    for pool in estate.gateway.iter().flat_map(|g| &g.pools) {
+        let kind = match &pool.kind {
+            PoolKind::Evm(evm) => format!("evm {}", evm.chain_id.0),
+            PoolKind::Http(_) => "http".to_owned(),
+        };
+        let names = pool.upstreams.iter().map(|u| match &u.region {
+            Some(region) => format!("{} ({}/{region})", u.name, u.provider),
+            None => format!("{} ({})", u.name, u.provider),
+        });
+        rows.push(["pool".to_owned(), pool.name.to_string(), kind, pool.route.to_string(), list(names)]);
+    }
+    for (name, service) in &estate.graph.services {
+        let id = ComponentId::new(ComponentKind::Service, name);
+        let owner = service.owner.as_ref().map_or("-".to_owned(), ToString::to_string);
+        let value = service.value.map_or("-".to_owned(), |v| v.to_string());
+        let needs = estate.graph.needs(&id).map(need).unwrap_or_default();
+        rows.push(["service".to_owned(), name.to_string(), owner, value, needs]);
+    }
+    let mut text = format!("estate `{}` can be run ({})\n\n", estate.name, estate.report.count());
+    text += &table(&rows);
+    let listen = estate.gateway.iter().flat_map(|g| &g.listen).map(ToString::to_string);
+    let listen = if estate.gateway.is_some() { list(listen) } else { "nothing: there is no pool".to_owned() };
+    let journal = estate.journal.as_ref().map_or("none".to_owned(), |j| j.dir.display().to_string());
+    let _ = write!(text, "\ngateway {listen}\nadmin   {}\njournal {journal}\n", estate.admin);
+    text
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+/// A need as people read it.
+fn need(need: &Need) -> String {
+    let inner = |of: &[Need]| list(of.iter().map(self::need));
+    match need {
+        Need::Component(id) => id.to_string(),
+        Need::All(of) => format!("all of ({})", inner(of)),
+        Need::Any(of) => format!("any of ({})", inner(of)),
+        Need::AtLeast { k, of } => format!("{k} of ({})", inner(of)),
+    }
+}
+
+/// Rows in columns, the last column ragged.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let line: String = row.iter().zip(widths).map(|(cell, w)| format!("{cell:w$}  ")).collect();
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}

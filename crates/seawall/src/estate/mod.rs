@@ -1,0 +1,91 @@
+//! Reading an estate: files and includes, every section judged, every fault told at once.
+
+mod assemble;
+mod files;
+mod report;
+mod root;
+mod secrets;
+
+use std::{env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
+
+use seawall_gateway::estate::GatewaySection;
+use seawall_journal::estate::JournalSection;
+use seawall_model::{Name, Secret, estate::Graph};
+use seawall_runtime::disk::Disk;
+
+pub use report::Report;
+pub use root::{LogFormat, LogLevel, schema};
+
+/// An estate that can be run.
+#[derive(Debug)]
+pub struct Estate {
+    /// Its name.
+    pub name: Name,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+    /// What a request must show before it changes state. Always there if `admin` is not loopback.
+    pub admin_token: Option<Secret>,
+    /// How to log.
+    pub log: LogSection,
+    /// The gateway, if there are pools.
+    pub gateway: Option<GatewaySection>,
+    /// The journal, if there is to be one.
+    pub journal: Option<JournalSection>,
+    /// Every component and what it needs.
+    pub graph: Graph,
+    /// Files and directories it was read from, secrets' included: a change to any of them may change it.
+    pub files: Vec<PathBuf>,
+    /// SHA-256 of the estate files' text in hexadecimal. Secrets held elsewhere do not enter.
+    pub digest: String,
+    /// Warnings.
+    pub report: Report,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSection {
+    /// What a line looks like.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: LogLevel,
+}
+
+/// What an estate is read with: the only way to files, variables and the machine.
+pub struct Surroundings<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// Environment variables.
+    pub variable: &'a dyn Fn(&str) -> Result<String, VarError>,
+    /// Cores, for the number of data-path threads where the estate does not say.
+    pub cores: usize,
+}
+
+/// Why an estate was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The path itself could not be read.
+    #[error("SW0101: cannot read the estate `{}`: {cause}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// It is wrong.
+    #[error("the estate is not valid: {} found", report.count())]
+    Invalid {
+        /// How.
+        report: Box<Report>,
+    },
+}
+
+/// Reads the estate at `path`: a file, or a directory whose `*.toml` are read in name order.
+pub fn load(path: &Path, with: &Surroundings<'_>) -> Result<Estate, LoadError> {
+    let read = files::read(path, with.disk)
+        .map_err(|cause| LoadError::Unreadable { path: path.to_owned(), cause })?;
+    assemble::assemble(read, with)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

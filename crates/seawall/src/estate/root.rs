@@ -1,0 +1,137 @@
+//! The estate's topmost keys, and what is nobody else's section.
+
+use std::net::SocketAddr;
+
+use seawall_gateway::estate::raw::{RawLimits, RawPool};
+use seawall_journal::estate::raw::RawJournal;
+use seawall_model::{
+    Name, choice,
+    estate::{At, Decode, Node, Problems, RawNeed, RawProvider, RawService, RawTeam, SecretSource, Table},
+    section,
+};
+use serde_json::{Value, json};
+
+section! {
+    /// An estate: everything you run and depend on.
+    pub(super) struct RawRoot {
+        /// Files to read as well, relative to this one; `*` may stand in the file's name.
+        include: Vec<At<String>>, default([]);
+        /// The estate itself.
+        estate: At<RawIdentity>, optional;
+        /// Where Seawall listens.
+        listen: At<RawListen>, optional;
+        /// Limits on what clients may send and on what is kept for them.
+        limits: At<RawLimits>, optional;
+        /// The journal; not kept if this is absent.
+        journal: At<RawJournal>, optional;
+        /// What is logged, and how.
+        log: At<RawLog>, optional;
+        /// Who operates upstreams.
+        providers: Table<RawProvider>, default({});
+        /// Who owns services.
+        teams: Table<RawTeam>, default({});
+        /// What users depend on.
+        services: Table<RawService>, default({});
+        /// Interchangeable upstreams, each pool behind one route.
+        pools: Table<RawPool>, default({});
+    }
+}
+
+section! {
+    /// The estate itself.
+    pub(super) struct RawIdentity {
+        /// Its name.
+        name: At<Name>, required;
+    }
+}
+
+section! {
+    /// Where Seawall listens.
+    pub(super) struct RawListen {
+        /// Where clients connect: an address and port, or a list of them.
+        gateway: Addresses, default("127.0.0.1:8545");
+        /// Health, metrics and control.
+        admin: At<SocketAddr>, default("127.0.0.1:9545");
+        /// What a request to `admin` must show before it changes anything; required unless `admin` is loopback.
+        admin_token: At<SecretSource>, optional;
+        /// Data-path threads; one a core if absent.
+        workers: At<u32>, optional;
+    }
+}
+
+section! {
+    /// What is logged, and how.
+    pub(super) struct RawLog {
+        /// What a line looks like.
+        format: LogFormat, default("human");
+        /// The least that is worth a line.
+        level: LogLevel, default("info");
+    }
+}
+
+choice! {
+    /// What a log line looks like.
+    pub enum LogFormat {
+        /// For people.
+        Human = "human",
+        /// One JSON object a line.
+        Json = "json",
+    }
+}
+
+choice! {
+    /// The least that is worth a log line.
+    pub enum LogLevel {
+        /// What should wake someone.
+        Error = "error",
+        /// What may.
+        Warn = "warn",
+        /// What happened.
+        Info = "info",
+        /// How.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+impl LogLevel {
+    /// The level as a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// One address or several.
+#[derive(Debug, Clone)]
+pub(super) struct Addresses(pub(super) Vec<At<SocketAddr>>);
+
+impl Decode for Addresses {
+    fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
+        match node.value.is_array() {
+            true => Vec::decode(node, problems).map(Self),
+            false => At::decode(node, problems).map(|one| Self(vec![one])),
+        }
+    }
+
+    fn schema() -> Value {
+        let list = json!({ "type": "array", "items": SocketAddr::schema(), "minItems": 1 });
+        json!({ "anyOf": [SocketAddr::schema(), list] })
+    }
+}
+
+/// The JSON Schema (2020-12) of an estate file. An estate of several files need not have every required
+/// section in each, so at the top nothing is required.
+pub fn schema() -> Value {
+    let mut schema = RawRoot::schema();
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("Seawall estate");
+    schema["$defs"] = json!({ "need": RawNeed::definition() });
+    schema
+}
