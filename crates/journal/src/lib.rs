@@ -1,1 +1,34 @@
-//! placeholder
+//! A journal that anyone can verify: append, prove, verify and replay.
+//!
+//! A record is acknowledged once it is in the write-ahead log and synced; within a second it is woven
+//! into a C2SP tlog-tiles tree under a signed checkpoint, which third-party verifiers read as it lies
+//! on disk. A leaf commits to its payload without disclosing it, so that a payload can be erased.
+
+mod checkpoint;
+mod entropy;
+mod envelope;
+mod erasure;
+pub mod estate;
+mod frame;
+mod home;
+mod identity;
+pub mod merkle;
+mod note;
+mod proof;
+mod reader;
+mod store;
+pub mod tile;
+mod tree;
+mod wal;
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use entropy::Entropy;
+pub use envelope::{Envelope, EnvelopeError, MAX_LEAF, SALT};
+pub use frame::{Frame, MAX_PAYLOAD, TooLarge};
+pub use home::{Damage, DiskError};
+pub use identity::Identity;
+pub use note::{Algorithm, InvalidKey, Note, NoteError, Signature, SigningKey, VerifierKey};
+pub use proof::{Proof, ProofError, Proved};
+pub use reader::{Entry, ReadError, Reader};
+pub use store::{ChangeError, OpenError, Recovery, Store, StoreOptions, encode};
+pub use wal::{Batch, BatchError, Torn};

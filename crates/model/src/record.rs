@@ -53,6 +53,28 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 13] = [
+        Self::Start,
+        Self::Stop,
+        Self::Reload,
+        Self::ReloadRefused,
+        Self::Breaker,
+        Self::Head,
+        Self::Verdict,
+        Self::Cordon,
+        Self::KeyRotation,
+        Self::Gap,
+        Self::Restored,
+        Self::Erasure,
+        Self::TaskFailed,
+    ];
+
+    /// The kind that has this label.
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == label)
+    }
+
     /// The kind as a label.
     pub fn as_str(self) -> &'static str {
         match self {

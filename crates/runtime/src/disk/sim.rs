@@ -3,7 +3,7 @@
 //! happens follows from the calls and from the generator handed to [`SimDisk::power_cut`].
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -124,6 +124,18 @@ impl SimDisk {
         state.off = false;
         drop(state);
         self.set_stalled(false);
+    }
+
+    /// A file's bytes as readers see them, power or no power.
+    pub fn peek(&self, path: &Path) -> Option<Vec<u8>> {
+        let inode = self.state().names.file(path).ok()?;
+        let bytes = Inode::lock(&inode).bytes().to_vec();
+        Some(bytes)
+    }
+
+    /// Every file and its bytes as readers see them, in name order, power or no power.
+    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.state().names.contents()
     }
 
     /// Changes a file's bytes behind everybody's back, as a failing medium does.

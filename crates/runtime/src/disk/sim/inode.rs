@@ -45,6 +45,8 @@ impl Inode {
     pub(super) fn truncate(&mut self, len: usize) {
         self.seen.truncate(len);
         self.same = self.same.min(len);
+        // What is written there from now on is written anew.
+        self.dropped.iter_mut().for_each(|range| range.end = range.end.min(len));
     }
 
     pub(super) fn sync(&mut self) {

@@ -87,6 +87,16 @@ impl Names {
             .collect()
     }
 
+    pub(super) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.seen
+            .iter()
+            .filter_map(|(path, node)| match node {
+                Node::File(inode) => Some((path.clone(), Inode::lock(inode).bytes().to_vec())),
+                Node::Dir => None,
+            })
+            .collect()
+    }
+
     pub(super) fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         self.dir(dir)?;
         Ok(self
