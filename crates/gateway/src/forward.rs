@@ -159,7 +159,7 @@ async fn once(
     upstream.state.heard(worker.clock.mono());
     let received = received.map_err(|e| match e {
         ExchangeError::Closed | ExchangeError::Head(_) => (Cause::Reset, true),
-        ExchangeError::Body(_) => (Cause::Truncated, true),
+        ExchangeError::Body => (Cause::Truncated, true),
     })?;
     Ok((received, link))
 }

@@ -229,7 +229,7 @@ async fn exchange(
         ExchangeError::Closed => Cause::Reset,
         ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
         ExchangeError::Head(_) => Cause::Reset,
-        ExchangeError::Body(_) => Cause::Truncated,
+        ExchangeError::Body => Cause::Truncated,
     })?;
     upstream.state.heard(poller.clock.mono());
     if let Some(cause) = crate::call::status_fault(received.status) {

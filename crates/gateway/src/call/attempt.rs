@@ -171,7 +171,7 @@ fn failure(e: &ExchangeError) -> Failure {
             ExchangeError::Closed => Cause::Reset,
             ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
             ExchangeError::Head(_) => Cause::Reset,
-            ExchangeError::Body(_) => Cause::Truncated,
+            ExchangeError::Body => Cause::Truncated,
         },
         true,
     )

@@ -45,7 +45,7 @@ pub(crate) enum ExchangeError {
     /// The connection failed within the answer's head, or it was not HTTP.
     Head(hyper::Error),
     /// The answer's body ended short.
-    Body(hyper::Error),
+    Body,
 }
 
 impl Link {
@@ -114,7 +114,7 @@ impl Link {
         let mut first = Bytes::new();
         let mut more: Option<BytesMut> = None;
         loop {
-            let frame = self.frame(incoming).await.map_err(ExchangeError::Body)?;
+            let frame = self.frame(incoming).await.map_err(|_| ExchangeError::Body)?;
             let Some(data) = frame else { break };
             match &mut more {
                 None if first.is_empty() => first = data,

@@ -95,8 +95,8 @@ pub fn choose(eligible: Set, avoid: Set, random: u64, load: impl Fn(usize) -> Lo
         1 => return from.nth(0),
         _ => {}
     }
-    let first = (random as u32 as u64 * u64::from(n) >> 32) as u32;
-    let skip = ((random >> 32) * u64::from(n - 1) >> 32) as u32 + 1;
+    let first = ((u64::from(random as u32) * u64::from(n)) >> 32) as u32;
+    let skip = (((random >> 32) * u64::from(n - 1)) >> 32) as u32 + 1;
     let (a, b) = (from.nth(first)?, from.nth((first + skip) % n)?);
     let (ca, cb) = (load(a).cost(), load(b).cost());
     Some(if cb < ca { b } else { a })

@@ -89,9 +89,9 @@ impl RawHeaders {
 }
 
 fn header_name(raw: &At<String>, problems: &mut Problems) -> Option<HeaderName> {
-    let shown: String = raw.value.chars().take(80).collect();
     let Ok(name) = HeaderName::from_bytes(raw.value.as_bytes()) else {
-        let problem = Problem::new(Code::Header, raw.place, format!("`{shown}` is not a header's name"));
+        let message = format!("{} is not a header's name", problems.quote(&raw.value, raw.place));
+        let problem = Problem::new(Code::Header, raw.place, message);
         problems.report(problem.help("use letters, digits and `-`, as in `x-api-key`"));
         return None;
     };

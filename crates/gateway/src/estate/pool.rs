@@ -28,6 +28,17 @@ const MAX_ROUTE: usize = 256;
 /// Shortest and longest time between two polls of a head, where the estate does not say.
 const POLL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
+/// Chains whose protocol fixes the time between blocks: Ethereum and its public testnets (slots of the
+/// consensus specification), Optimism and Base (OP Stack), Gnosis.
+const BLOCK_TIMES: [(u64, Duration); 6] = [
+    (1, Duration::from_secs(12)),
+    (10, Duration::from_secs(2)),
+    (100, Duration::from_secs(5)),
+    (8_453, Duration::from_secs(2)),
+    (560_048, Duration::from_secs(12)),
+    (11_155_111, Duration::from_secs(12)),
+];
+
 /// Judges a pool and declares it in `graph`, good or bad.
 pub(super) fn validate(
     name: &Name,
@@ -171,13 +182,17 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
     if pool.chain_id.is_none() {
         missing("chain_id", "1");
     }
-    if pool.block_time.is_none() {
+    let fixed = BLOCK_TIMES.iter().find(|(id, _)| pool.chain_id.is_none_or(|at| at.value == *id));
+    if pool.block_time.is_none() && fixed.is_none() {
         missing("block_time", "\"12s\"");
     }
     let chain_id = pool
         .chain_id
         .and_then(|at| within(at, 1, i64::MAX.unsigned_abs(), "chain_id", u64::to_string, problems));
-    let block_time = pool.block_time.and_then(|at| time(at, "block_time", problems));
+    let block_time = match pool.block_time {
+        Some(at) => time(at, "block_time", problems),
+        None => fixed.map(|(_, time)| *time),
+    };
     let poll = match pool.poll {
         Some(at) => time(at, "poll", problems),
         None => block_time.map(|t| (t / 2).clamp(POLL.0, POLL.1)),
@@ -230,8 +245,8 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
         let found = known.iter().find(|m| m.as_str() == at.value).cloned();
         if found.is_none() {
             let names = known.each_ref().map(http::Method::as_str);
-            let shown: String = at.value.chars().take(40).collect();
-            let problem = Problem::new(Code::InvalidValue, at.place, format!("unknown method `{shown}`"))
+            let message = format!("unknown method {}", problems.quote(&at.value, at.place));
+            let problem = Problem::new(Code::InvalidValue, at.place, message)
                 .help(format!("use one of {}", names.join(", ")));
             problems.report_unlike(problem, &at.value.to_uppercase(), names);
         }

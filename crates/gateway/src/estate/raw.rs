@@ -73,7 +73,7 @@ section! {
         route: At<String>, optional;
         /// EIP-155 chain id. Required for `evm`.
         chain_id: At<u64>, optional;
-        /// Usual time between blocks. Required for `evm`.
+        /// Usual time between blocks. Required for `evm`, unless the chain's protocol fixes it.
         block_time: At<Duration>, optional;
         /// How often each upstream's head is asked for (`evm`); half of `block_time`, from `250ms` to `2s`, if
         /// absent.

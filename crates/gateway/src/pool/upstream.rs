@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Uri, header};
-use seawall_chain::method::Class;
+use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 
 use crate::{
@@ -199,13 +199,4 @@ impl Upstream {
             weight: self.section.weight,
         }
     }
-}
-
-#[derive(Default)]
-pub(crate) struct Capabilities;
-impl Capabilities {
-    pub(crate) fn cannot(&self, _: Mono, _: &str, _: Option<u64>) -> bool {
-        false
-    }
-    pub(crate) fn learn(&mut self, _: Mono, _: &str, _: seawall_chain::fault::Kind, _: Option<u64>) {}
 }

@@ -22,11 +22,12 @@ use seawall_runtime::{
     watch::Watch,
 };
 use serde_json::json;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::estate::{Estate, LoadError};
 use admin::Admin;
 use records::Scribe;
+use verdicts::Verdicts;
 
 /// How often the gateway's traffic becomes signals.
 const SUM_UP: Duration = Duration::from_secs(1);
@@ -86,7 +87,7 @@ pub enum DaemonError {
     },
     /// The journal could not be opened.
     #[error("SW0202: the journal cannot be opened: {0}")]
-    Journal(seawall_journal::JournalError),
+    Journal(seawall_journal::OpenError),
     /// The state store failed.
     #[error("SW0203: {0}")]
     State(#[from] StateError),
@@ -124,6 +125,16 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     };
     free(&machine, &[estate.admin], "admin")?;
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    let plans = watch::Sender::new(verdicts::plan(estate.gateway.as_ref()));
+    if roles.watch {
+        // Subscribed before anything can publish, so that no verdict misses the first signals.
+        let verdicts = Verdicts::new(scribe.clone(), bus.signals(), plans.subscribe());
+        let verdicts = Arc::new(Mutex::new(verdicts));
+        supervisor.spawn("verdicts", background, move |shutdown| {
+            let verdicts = verdicts.clone();
+            async move { verdicts.lock().await.run(shutdown).await }
+        });
+    }
     if let Some(gateway) = &gateway {
         let happened = Arc::new(Mutex::new(happened));
         let (told, g) = (scribe.clone(), gateway.clone());
@@ -156,8 +167,16 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     );
 
     let drain = estate.gateway.as_ref().map_or(DRAIN, |g| g.limits.drain);
-    let mut reloader =
-        reload::Reloader::new(&estate, machine.disk.clone(), load, gateway, scribe.clone(), watch, logs);
+    let mut reloader = reload::Reloader {
+        digest: estate.digest.clone(),
+        disk: machine.disk.clone(),
+        load,
+        gateway,
+        plans,
+        scribe: scribe.clone(),
+        watch,
+        logs,
+    };
     let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe).await;
     let reason = match &ended {
         Ok(()) => "asked to".to_owned(),

@@ -3,41 +3,33 @@
 use std::sync::Arc;
 
 use seawall_gateway::Gateway;
+use seawall_health::Plan;
 use seawall_model::RecordKind;
 use seawall_runtime::{disk::Disk, logs::Logs, watch::Watch};
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as value};
 
 use super::{Load, records::Scribe};
-use crate::estate::{Estate, LoadError};
+use crate::estate::LoadError;
 
 /// Most errors of a refused estate that go into its record.
 const ERRORS_KEPT: usize = 8;
 
 /// Takes over changed estates.
 pub(super) struct Reloader {
-    digest: String,
-    disk: Arc<dyn Disk>,
-    load: Load,
-    gateway: Option<Arc<Gateway>>,
-    scribe: Scribe,
-    watch: Option<Watch>,
-    logs: Option<Logs>,
+    /// SHA-256 of the estate that runs.
+    pub(super) digest: String,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) load: Load,
+    pub(super) gateway: Option<Arc<Gateway>>,
+    /// Told of what there is to judge.
+    pub(super) plans: value::Sender<Plan>,
+    pub(super) scribe: Scribe,
+    pub(super) watch: Option<Watch>,
+    pub(super) logs: Option<Logs>,
 }
 
 impl Reloader {
-    pub(super) fn new(
-        estate: &Estate,
-        disk: Arc<dyn Disk>,
-        load: Load,
-        gateway: Option<Arc<Gateway>>,
-        scribe: Scribe,
-        watch: Option<Watch>,
-        logs: Option<Logs>,
-    ) -> Self {
-        Self { digest: estate.digest.clone(), disk, load, gateway, scribe, watch, logs }
-    }
-
     /// Resolves when the estate's files have changed.
     pub(super) async fn changed(&mut self) {
         match &mut self.watch {
@@ -77,6 +69,7 @@ impl Reloader {
         {
             tracing::warn!(%error, "the log level stays as it was");
         }
+        self.plans.send_replace(super::verdicts::plan(estate.gateway.as_ref()));
         self.digest.clone_from(&estate.digest);
         tracing::info!(digest = estate.digest, "the new estate runs");
         self.scribe.record(RecordKind::Reload, None, json!({"digest": estate.digest}));
