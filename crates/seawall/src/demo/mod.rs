@@ -93,7 +93,7 @@ enum Part {
 #[non_exhaustive]
 pub(crate) enum DemoError {
     /// The system refused something.
-    #[error("cannot {what}: {source}")]
+    #[error("SW0501: cannot {what}: {source}")]
     System {
         /// What was to be done.
         what: String,
@@ -101,7 +101,7 @@ pub(crate) enum DemoError {
         source: io::Error,
     },
     /// A child did not come up, or ended.
-    #[error("{who} {what}; its log is {log}, and ends:\n{end}", log = log.display())]
+    #[error("SW0502: {who} {what}; its log is {log}, and ends:\n{end}", log = log.display())]
     Child {
         /// Which.
         who: String,
@@ -113,7 +113,7 @@ pub(crate) enum DemoError {
         end: String,
     },
     /// The chain went away.
-    #[error("the chain failed: {0}")]
+    #[error("SW0503: the chain failed: {0}")]
     Chain(#[from] rpc::RpcError),
 }
 
@@ -134,7 +134,7 @@ fn doing<T>(what: impl ToString, result: io::Result<T>) -> Result<T, DemoError> 
 /// Runs the demo, or the part of it that the arguments name.
 pub fn run(args: DemoArgs) -> ExitCode {
     let failed = |e: &dyn std::fmt::Display| {
-        complain(&format!("error: {e}"));
+        crate::output::error(&e.to_string());
         ExitCode::from(2)
     };
     match &args.part {
@@ -298,9 +298,4 @@ fn summary(tally: &Tally, verified: &records::Verified, stopped: bool, seawall: 
 /// Prints a line. A reader that went away is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
-}
-
-/// Prints a line for the person at the terminal, apart from the demo's own output.
-fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
 }

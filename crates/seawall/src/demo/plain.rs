@@ -27,7 +27,7 @@ pub(super) fn line(scene: &Scene) -> String {
 fn upstream(scene: &Scene, who: Who) -> String {
     let deed = scene.deeds[who as usize].map(|fault| format!(" ({})", fault.state())).unwrap_or_default();
     match scene.upstream(who) {
-        Some(u) => format!("{who}{deed} {} {:.0}%", u.standing().1, u.share * 100.0),
+        Some(u) => format!("{who}{deed} {} {:.0}%", u.standing().1, scene.shares[who as usize] * 100.0),
         None => format!("{who}{deed} ?"),
     }
 }

@@ -1,10 +1,10 @@
 //! Everything that is shown at one moment, whether drawn or printed.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use super::{
     seen::{Journal, Pool, Upstream},
-    stage::{Deeds, Fault, Who},
+    stage::{Deeds, Fault, Who, refusal},
     tally::Tally,
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Scene {
     pub(super) deeds: Deeds,
     /// What Seawall says of the pool; `None` while it does not answer.
     pub(super) pool: Option<Pool>,
+    /// Each provider's share of the attempts of the last seconds, in the order of [`Who::ALL`].
+    pub(super) shares: [f64; 3],
     /// What Seawall says of the journal.
     pub(super) journal: Option<Journal>,
     /// The newest records, oldest first, each in one line.
@@ -38,18 +40,49 @@ impl Scene {
     /// What might be tried next.
     pub(super) fn hint(&self) -> String {
         let who = self.picked;
-        match (self.deeds[who as usize], self.deeds.iter().flatten().count()) {
-            (None, 0) => {
-                format!("Try: 1 freezes {who}. Watch its share go to the others, and `failed` stay at 0.")
-            }
-            (None, _) => format!("Try: 2 kills {who} as well; one healthy provider is enough."),
+        let broken = Who::ALL.into_iter().find(|who| self.deeds[*who as usize].is_some());
+        match (self.deeds[who as usize], broken) {
             (Some(Fault::Lag | Fault::Lie), _) => {
                 format!("Try: 0 heals {who}. Its head must be believed again before it gets traffic.")
             }
             (Some(_), _) => {
-                format!("Try: 0 heals {who}, or b, c to pick another and 1 to 6 to break that too.")
+                format!("Try: 0 heals {who}; or pick another provider by its letter and break that too.")
             }
+            (None, None) => {
+                format!("Try: 1 freezes {who}. Watch its share go to the others, and `failed` stay at 0.")
+            }
+            (None, Some(other)) if refusal(self.deeds, who, Fault::Kill).is_some() => {
+                format!("Try: {} picks {other}, and 0 heals it.", other.upstream())
+            }
+            (None, Some(_)) => format!("Try: 2 kills {who} as well; one healthy provider is enough."),
         }
+    }
+}
+
+/// The attempts of the last seconds, for each provider's share of them.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pictures: usize,
+    /// Attempts in all, for each provider, picture by picture; oldest first.
+    counted: VecDeque<[u64; 3]>,
+}
+
+impl Attempts {
+    /// Shares are taken over so many pictures.
+    pub(super) fn over(pictures: usize) -> Self {
+        Self { pictures, counted: VecDeque::new() }
+    }
+
+    /// Takes a picture's counts in, and tells the shares since the oldest one kept.
+    pub(super) fn shares(&mut self, now: [u64; 3]) -> [f64; 3] {
+        self.counted.push_back(now);
+        if self.counted.len() > self.pictures {
+            self.counted.pop_front();
+        }
+        let before = self.counted.front().copied().unwrap_or(now);
+        let since = Who::ALL.map(|who| now[who as usize].saturating_sub(before[who as usize]));
+        let all = since.iter().sum::<u64>().max(1);
+        since.map(|n| n as f64 / all as f64)
     }
 }
 
@@ -96,6 +129,16 @@ mod tests {
         check(999, "999 µs");
         check(2_140, "2.1 ms");
         check(1_204_000, "1.20 s");
+    }
+
+    #[test]
+    fn shares_are_of_late() {
+        let mut attempts = Attempts::over(3);
+        assert_eq!(attempts.shares([5, 0, 0]), [0.0; 3]);
+        assert_eq!(attempts.shares([8, 1, 0]), [0.75, 0.25, 0.0]);
+        attempts.shares([8, 1, 0]);
+        attempts.shares([8, 1, 0]);
+        assert_eq!(attempts.shares([8, 1, 4]), [0.0, 0.0, 1.0]);
     }
 
     #[test]

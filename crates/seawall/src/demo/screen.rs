@@ -80,7 +80,7 @@ fn upstream_row(scene: &Scene, who: Who) -> Row<'static> {
                 deed.yellow(),
                 Span::styled(words, colour(standing)),
                 upstream.head.as_ref().map_or(String::new(), |head| head.number.to_string()).into(),
-                format!("{:.0} %", upstream.share * 100.0).into(),
+                format!("{:.0} %", scene.shares[who as usize] * 100.0).into(),
                 short(Duration::from_micros(upstream.latency_us.mean)).into(),
                 format!("{}/{}", upstream.failures, upstream.attempts).into(),
             ]
@@ -171,17 +171,18 @@ pub(super) mod tests {
                 tally.count(0, Duration::from_micros(700 + n * second), Ending::Right);
             }
         }
-        let upstream = |name: &str, state: &str, cause: Option<&str>, share: f64| {
-            json!({"name": name, "share": share, "attempts": 1500, "failures": 3, "latency_us": {"mean": 810},
+        let upstream = |name: &str, state: &str, cause: Option<&str>| {
+            json!({"name": name, "attempts": 1500, "failures": 3, "latency_us": {"mean": 810},
                 "head": {"number": 42, "age_ms": 300}, "breakers": [{"class": "state", "state": state, "cause": cause}]})
         };
         let pool = json!({"status": "degraded", "head": {"number": 42}, "budget": {"extra": 14, "allowed": 400},
-            "upstreams": [upstream("a", "ejected", Some("hang"), 0.0), upstream("b", "admitting", None, 0.52),
-                upstream("c", "admitting", None, 0.48)]});
+            "upstreams": [upstream("a", "ejected", Some("hang")), upstream("b", "admitting", None),
+                upstream("c", "admitting", None)]});
         Scene {
             elapsed: Duration::from_secs(83),
             tally,
             deeds: [Some(Fault::Freeze), None, None],
+            shares: [0.0, 0.52, 0.48],
             pool: serde_json::from_value(pool).unwrap(),
             journal: serde_json::from_value(json!({"state": "healthy", "size": 12})).unwrap(),
             records: vec!["10 start".into(), "11 breaker upstream:chain/a ejected, hang".into()],

@@ -47,13 +47,13 @@ pub(super) struct Upstream {
     pub(super) latency_us: Latency,
     pub(super) attempts: u64,
     pub(super) failures: u64,
-    pub(super) share: f64,
 }
 
 /// The breaker of one upstream and method class.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Breaker {
+    pub(super) class: String,
     pub(super) state: String,
     pub(super) cause: Option<String>,
 }
@@ -74,6 +74,10 @@ pub(super) struct Journal {
     pub(super) lost: u64,
 }
 
+/// The method classes that the demo's questions belong to. Only traffic brings a breaker back, so one of
+/// another class may stay as an outage left it.
+const ASKED: [&str; 2] = ["block", "state"];
+
 /// How an upstream stands, in one word for a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -86,9 +90,11 @@ pub(super) enum Standing {
 }
 
 impl Upstream {
-    /// How it stands, and in words: the worst of its breakers, or what is wrong with its chain.
+    /// How it stands, and in words: the worst of its breakers for what the demo asks, or what is wrong with
+    /// its chain.
     pub(super) fn standing(&self) -> (Standing, String) {
-        let breaker = |state: &str| self.breakers.iter().find(|b| b.state == state);
+        let asked = || self.breakers.iter().filter(|b| ASKED.contains(&&*b.class));
+        let breaker = |state: &str| asked().find(|b| b.state == state);
         if self.cordoned {
             (Standing::Out, "cordoned".to_owned())
         } else if let Some(fault) = &self.fault {
@@ -128,6 +134,7 @@ mod tests {
         check(json!({"breakers": [b("admitting", None)]}), "admitting");
         check(json!({"breakers": [b("admitting", None), b("ejected", Some("hang"))]}), "ejected: hang");
         check(json!({"breakers": [b("probing", None)]}), "probing");
+        check(json!({"breakers": [json!({"class": "trace", "state": "ejected"})]}), "admitting");
         check(json!({"fault": "lagging", "breakers": [b("ejected", Some("hang"))]}), "not believed: lagging");
         check(json!({"cordoned": true, "fault": "lagging"}), "cordoned");
     }

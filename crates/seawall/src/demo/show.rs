@@ -12,7 +12,7 @@ use super::{
     DemoError, Seawall, doing,
     load::Load,
     plain, records, say,
-    scene::{Scene, Since},
+    scene::{Attempts, Scene, Since},
     screen,
     seen::{Journal, Pool, Pools},
     stage::{Fault, Stage, Who, refusal},
@@ -37,7 +37,7 @@ pub(super) async fn live(
 ) -> Result<(), DemoError> {
     // From here on a panic restores the terminal too.
     let terminal = doing("use the terminal", ratatui::try_init())?;
-    let ended = Show::new(stage, seawall, load).on_terminal(length, terminal).await;
+    let ended = Show::new(stage, seawall, load, 8).on_terminal(length, terminal).await;
     ratatui::restore();
     ended
 }
@@ -49,7 +49,7 @@ pub(super) async fn plain(
     seawall: &mut Seawall,
     load: &Load,
 ) -> Result<(), DemoError> {
-    Show::new(stage, seawall, load).in_lines(length).await
+    Show::new(stage, seawall, load, 3).in_lines(length).await
 }
 
 struct Show<'a> {
@@ -63,6 +63,7 @@ struct Show<'a> {
     /// What was done and has not been printed.
     untold: Option<String>,
     records: Vec<String>,
+    attempts: Attempts,
 }
 
 /// What a key asks for.
@@ -74,10 +75,21 @@ enum Key {
 }
 
 impl<'a> Show<'a> {
-    fn new(stage: &'a mut Stage, seawall: &'a mut Seawall, load: &'a Load) -> Self {
+    fn new(stage: &'a mut Stage, seawall: &'a mut Seawall, load: &'a Load, pictures: usize) -> Self {
         let since = Since::now(&load.tally(), "All three providers are well".to_owned());
         let (began, records) = (Instant::now(), Vec::new());
-        Self { stage, seawall, load, began, picked: Who::A, since, refused: None, untold: None, records }
+        Self {
+            stage,
+            seawall,
+            load,
+            began,
+            picked: Who::A,
+            since,
+            refused: None,
+            untold: None,
+            records,
+            attempts: Attempts::over(pictures),
+        }
     }
 
     async fn on_terminal(
@@ -85,6 +97,8 @@ impl<'a> Show<'a> {
         length: Option<Duration>,
         mut terminal: DefaultTerminal,
     ) -> Result<(), DemoError> {
+        // Not every terminal has a second screen that comes up empty.
+        doing("clear the terminal", terminal.clear())?;
         let mut tick = tokio::time::interval(TICK);
         let mut stop = doing("wait for signals", signal(SignalKind::terminate()))?;
         for n in 0_u64.. {
@@ -182,15 +196,19 @@ impl<'a> Show<'a> {
         Ok(())
     }
 
-    async fn scene(&self) -> Scene {
+    async fn scene(&mut self) -> Scene {
         let (pool, journal) = self.told().await;
         let tally = self.load.tally();
         let news = self.refused.map_or_else(|| self.since.news(&tally), str::to_owned);
+        let attempts =
+            |who: Who| pool.as_ref()?.upstreams.iter().find(|u| u.name == who.upstream()).map(|u| u.attempts);
+        let shares = self.attempts.shares(Who::ALL.map(|who| attempts(who).unwrap_or(0)));
         Scene {
             elapsed: self.began.elapsed(),
             tally,
             deeds: self.stage.deeds(),
             pool,
+            shares,
             journal,
             records: self.records.clone(),
             picked: self.picked,
