@@ -108,7 +108,11 @@ pub fn summary(estate: &Estate) -> String {
         let needs = estate.graph.needs(&id).map(need).unwrap_or_default();
         rows.push(["service".to_owned(), name.to_string(), owner, value, needs]);
     }
-    let mut text = format!("estate `{}` can be run ({})\n\n", estate.name, estate.report.count());
+    let warned = match estate.report.warnings() {
+        0 => String::new(),
+        _ => format!(", with {}", estate.report.count()),
+    };
+    let mut text = format!("estate `{}` can be run{warned}\n\n", estate.name);
     text += &table(&rows);
     let listen = estate.gateway.iter().flat_map(|g| &g.listen).map(ToString::to_string);
     let listen = if estate.gateway.is_some() { list(listen) } else { "nothing: there is no pool".to_owned() };
@@ -143,4 +147,58 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
         text.push('\n');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{estate::tests::World, init::STARTER};
+
+    /// What `seawall check` writes about a file of this text, and its exit code.
+    fn check(text: &str, json: bool, strict: bool) -> (String, u8) {
+        let world = World::new(&[("/e/seawall.toml", text)]);
+        let args = CheckArgs { estate: "/e/seawall.toml".into(), json, strict };
+        let mut out = Vec::new();
+        let code = world.with(|with| run(&args, with, false, &mut out)).unwrap();
+        (String::from_utf8(out).unwrap(), code)
+    }
+
+    #[test]
+    fn a_good_estate_is_summed_up() {
+        let (shown, code) = check(STARTER, false, true);
+        assert_eq!(code, exit::VALID);
+        insta::assert_snapshot!(shown);
+        assert_eq!(check(STARTER, true, true), ("[]\n".to_owned(), exit::VALID));
+    }
+
+    #[test]
+    fn a_warning_counts_only_if_strict() {
+        let (text, _) = STARTER.rsplit_once("[[pools.ethereum.upstreams]]").unwrap();
+        assert_eq!(check(text, false, true).1, exit::INVALID);
+        let (shown, code) = check(text, false, false);
+        assert_eq!(code, exit::VALID);
+        assert!(shown.contains("warning[SW0151]") && shown.contains("can be run, with 1 warning"), "{shown}");
+    }
+
+    #[test]
+    fn a_bad_estate_is_refused() {
+        let (shown, code) = check("estate = 1", false, false);
+        assert_eq!(code, exit::INVALID);
+        assert!(shown.ends_with("`/e/seawall.toml` cannot be run: 1 error\n"), "{shown}");
+        let (shown, code) = check("estate = 1", true, false);
+        let list: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!((list.as_array().unwrap().len(), code), (1, exit::INVALID));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_apart() {
+        let world = World::new(&[]);
+        for json in [false, true] {
+            let args = CheckArgs { estate: "/none.toml".into(), json, strict: false };
+            let mut out = Vec::new();
+            assert_eq!(world.with(|with| run(&args, with, false, &mut out)).unwrap(), exit::UNREADABLE);
+            let shown = String::from_utf8(out).unwrap();
+            assert!(shown.contains("SW0101") && shown.contains("/none.toml"), "{shown}");
+        }
+    }
 }

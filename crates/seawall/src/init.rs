@@ -68,3 +68,23 @@ fn write(path: &Path, force: bool) -> io::Result<()> {
     }
     options.open(path)?.write_all(STARTER.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_starter_is_written_once_and_over_only_by_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seawall.toml");
+        let init = |path: &Path, force| run(&InitArgs { path: path.to_owned(), force }, &mut Vec::new());
+        init(dir.path(), false).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), STARTER);
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(init(&path, false), Err(InitError::Exists(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        init(&path, true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), STARTER);
+        assert!(matches!(init(&dir.path().join("no/x.toml"), false), Err(InitError::Unwritable { .. })));
+    }
+}

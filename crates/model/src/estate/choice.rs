@@ -43,8 +43,7 @@ pub fn refuse_word(node: Node<'_>, words: &[&str], problems: &mut Problems) {
     let Some(text) = node.text() else {
         return node.mismatch(&format!("one of {listed} in quotes"), problems);
     };
-    let shown: String = text.chars().take(40).collect();
-    let message = format!("`{shown}` is none of {listed}");
+    let message = format!("{} is none of {listed}", problems.quote(text, node.place));
     problems.report_unlike(Problem::new(Code::InvalidValue, node.place, message), text, words);
 }
 

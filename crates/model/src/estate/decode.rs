@@ -1,6 +1,10 @@
 //! From a tree to values, with every fault reported.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{AddrParseError, SocketAddr},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -52,8 +56,10 @@ impl<T: Decode> Decode for Table<T> {
     fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
         let mut table = Self::new();
         for (key, place, child) in node.entries("a table of named things", problems)? {
-            let name = Name::new(key)
-                .map_err(|e| problems.report(Problem::new(Code::InvalidValue, place, e.to_string())));
+            let name = Name::new(key).map_err(|_| {
+                let (message, help) = not_a_name(&problems.quote(key, place));
+                problems.report(Problem::new(Code::InvalidValue, place, message).help(help));
+            });
             // The value is looked through even under a bad name.
             if let (Some(value), Ok(name)) = (T::decode(child, problems), name) {
                 table.insert(name, At { value, place });
@@ -135,13 +141,13 @@ pub fn schema_of_text(form: &str, pattern: &str) -> Value {
     json!({ "type": "string", "description": form, "pattern": pattern })
 }
 
-/// Reads a text by `read`; `expected` says what the text should be, for whoever wrote a number.
+/// Reads a text by `read`; `expected` says what it should be, and `advise` what to do about an error.
 fn decode_text<T, E>(
     node: Node<'_>,
     problems: &mut Problems,
     expected: &str,
     read: impl FnOnce(&str) -> Result<T, E>,
-    explain: impl FnOnce(Problem, E) -> Problem,
+    advise: impl FnOnce(E, &str) -> (String, String),
 ) -> Option<T> {
     let Some(text) = node.text() else {
         node.mismatch(expected, problems);
@@ -150,7 +156,8 @@ fn decode_text<T, E>(
     match read(text) {
         Ok(value) => Some(value),
         Err(e) => {
-            problems.report(explain(Problem::new(Code::InvalidValue, node.place, String::new()), e));
+            let (message, help) = advise(e, &problems.quote(text, node.place));
+            problems.report(Problem::new(Code::InvalidValue, node.place, message).help(help));
             None
         }
     }
@@ -161,12 +168,9 @@ macro_rules! quantity {
     ($type:ty, $read:expr, $expected:literal, $pattern:literal) => {
         impl Decode for $type {
             fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
-                let explain = |p: Problem, e: InvalidUnit| Problem {
-                    message: e.to_string(),
-                    help: Some(format!("write {}", e.accepted)),
-                    ..p
-                };
-                decode_text(node, problems, $expected, $read, explain)
+                decode_text(node, problems, $expected, $read, |e: InvalidUnit, text| {
+                    (format!("{text} {} {}", e.why, e.what), format!("write {}", e.accepted))
+                })
             }
 
             fn schema() -> Value {
@@ -194,10 +198,7 @@ quantity!(
 
 impl Decode for Name {
     fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
-        decode_text(node, problems, "a name in quotes", Self::new, |p, e| Problem {
-            message: e.to_string(),
-            ..p
-        })
+        decode_text(node, problems, "a name in quotes", Self::new, |_, text| not_a_name(text))
     }
 
     fn schema() -> Value {
@@ -205,16 +206,19 @@ impl Decode for Name {
     }
 }
 
+/// What is wrong with the quoted text, and what to do.
+fn not_a_name(text: &str) -> (String, String) {
+    let help = format!("use 1 to {} of a-z, 0-9, `-` and `_`, beginning with a letter or digit", Name::MAX);
+    (format!("{text} is not a name"), help)
+}
+
 impl Decode for SocketAddr {
     fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
         let expected = "an address and a port in quotes, as in `127.0.0.1:8545`";
-        let explain = |p: Problem, shown: String| Problem {
-            message: format!("`{shown}` is not an address and a port"),
-            help: Some("write an IP address and a port, as in `127.0.0.1:8545` or `[::1]:8545`".to_owned()),
-            ..p
-        };
-        let read = |text: &str| text.parse().map_err(|_| text.chars().take(InvalidUnit::SHOWN).collect());
-        decode_text(node, problems, expected, read, explain)
+        decode_text(node, problems, expected, str::parse, |_: AddrParseError, text| {
+            let help = "write an IP address and a port, as in `127.0.0.1:8545` or `[::1]:8545`";
+            (format!("{text} is not an address and a port"), help.to_owned())
+        })
     }
 
     fn schema() -> Value {

@@ -123,9 +123,8 @@ impl Graph {
         };
         let read = read.ok().filter(|o| self.contains(&o.component()));
         if read.is_none() {
-            let shown: String = text.value.chars().take(2 * Name::MAX).collect();
-            let problem =
-                Problem::new(Code::UnknownReference, text.place, format!("unknown provider `{shown}`"));
+            let message = format!("unknown provider {}", problems.quote(&text.value, text.place));
+            let problem = Problem::new(Code::UnknownReference, text.place, message);
             let operators = self.components().filter(|id| match id.kind() {
                 ComponentKind::Provider | ComponentKind::Region => true,
                 ComponentKind::Service | ComponentKind::Pool | ComponentKind::Upstream => false,

@@ -148,9 +148,8 @@ fn choice_exists(k: u64, n: usize, place: Place, key: &str, problems: &mut Probl
 fn component(text: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<ComponentId> {
     let read = ComponentId::from_str(&text.value).ok().filter(|id| graph.contains(id));
     if read.is_none() {
-        let shown: String = text.value.chars().take(160).collect();
-        let problem =
-            Problem::new(Code::UnknownReference, text.place, format!("unknown component `{shown}`"));
+        let message = format!("unknown component {}", problems.quote(&text.value, text.place));
+        let problem = Problem::new(Code::UnknownReference, text.place, message);
         // A name without its kind is the likeliest slip.
         match graph.components().find(|id| id.path() == text.value) {
             Some(id) => problems.report(problem.help(format!("did you mean `{id}`?"))),

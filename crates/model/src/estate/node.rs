@@ -26,12 +26,14 @@ pub fn parse<'a>(file: FileId, text: &'a str, problems: &mut Problems) -> Spanne
         let span = error.span().unwrap_or(0..0);
         let place = Place::new(file, span.clone());
         // The parser's messages are made of fixed phrases; only here does one name what it is about.
-        problems.report(match (error.message(), text.get(span)) {
+        let problem = match (error.message(), text.get(span)) {
             ("duplicate key", Some(key)) => {
-                Problem::new(Code::DeclaredTwice, place, format!("`{key}` is declared twice in one table"))
+                let message = format!("{} is declared twice in one table", problems.quote(key, place));
+                Problem::new(Code::DeclaredTwice, place, message)
             }
             (message, _) => Problem::new(Code::Syntax, place, message),
-        });
+        };
+        problems.report(problem);
     }
     let span = table.span();
     Spanned::new(span, DeValue::Table(table.into_inner()))

@@ -53,6 +53,9 @@ impl Problems {
     /// Most errors kept, and most warnings; those beyond are counted only.
     pub const KEPT: usize = 100;
 
+    /// Most characters of a text that a message quotes.
+    pub const QUOTED: usize = 64;
+
     /// Takes a problem in. After [`Problems::tear`] those that may only follow from it are left out.
     pub fn report(&mut self, problem: Problem) {
         if self.torn && problem.code.needs_whole_text() {
@@ -93,6 +96,17 @@ impl Problems {
         self.hidden.push(place);
     }
 
+    /// The text that stands at `place` as a message may quote it: shortened, nothing a terminal would obey,
+    /// and if it may be a secret in the wrong field, hidden.
+    pub fn quote(&mut self, text: &str, place: Place) -> String {
+        if may_be_secret(text) {
+            self.hide(place);
+            return "`(hidden)`".to_owned();
+        }
+        let shown: String = text.chars().take(Self::QUOTED).flat_map(char::escape_debug).collect();
+        format!("`{shown}`")
+    }
+
     /// How many errors there are, those not kept included.
     pub fn errors(&self) -> usize {
         self.errors
@@ -114,4 +128,10 @@ impl Problems {
         all.sort_by_key(|p| (p.place, p.code));
         all
     }
+}
+
+/// True for a URL, what holds a password, and what is as long and as full of digits as keys are.
+fn may_be_secret(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    text.contains("://") || text.contains('@') || (text.len() >= 16 && digits >= 6)
 }

@@ -53,39 +53,30 @@ pub type Resolve<'a> = dyn Fn(&At<SecretSource>) -> Result<Secret, Unresolved> +
 #[non_exhaustive]
 pub enum Unresolved {
     /// The variable is not set.
-    #[error("the environment variable `{0}` is not set")]
-    Unset(String),
-    /// The variable is set to what is no Unicode text.
-    #[error("the environment variable `{0}` is not Unicode text")]
-    NotText(String),
+    #[error("is not set")]
+    Unset,
+    /// The variable or file holds what is no UTF-8 text.
+    #[error("is not UTF-8 text")]
+    NotText,
     /// The file cannot be read.
-    #[error("the secret's file `{path}` cannot be read: {cause}")]
-    Unreadable {
-        /// Its path.
-        path: String,
-        /// What the system says.
-        cause: String,
-    },
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     /// There is nothing in it.
-    #[error("the secret is empty")]
+    #[error("is empty")]
     Empty,
 }
 
 impl Unresolved {
-    fn cure(&self) -> String {
+    fn cure(&self) -> &'static str {
         match self {
-            Self::Unset(name) => {
-                format!(
-                    "set it before Seawall starts: `export {name}=…`, or `Environment=` in a systemd unit"
-                )
+            Self::Unset => {
+                "set it before Seawall starts, as with `export` or a systemd unit's `Environment=`"
             }
-            Self::NotText(name) => format!("set `{name}` to UTF-8 text"),
-            Self::Unreadable { .. } => {
-                "make it a file of UTF-8 text that the user Seawall runs as may read; a relative path starts \
-                 from the estate file"
-                    .to_owned()
+            Self::NotText => "store the secret as UTF-8 text",
+            Self::Unreadable(_) => {
+                "make it a file that the user Seawall runs as may read; a relative path starts from the estate file"
             }
-            Self::Empty => "give it a value; a line's end is cut off before use".to_owned(),
+            Self::Empty => "give it a value; a line's end is cut off before use",
         }
     }
 }
@@ -94,7 +85,15 @@ impl At<SecretSource> {
     /// Fetches the secret by `resolve`; reports if it cannot be had.
     pub fn resolve(&self, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Secret> {
         let report = |e: Unresolved| {
-            problems.report(Problem::new(Code::Secret, self.place, e.to_string()).help(e.cure()));
+            // A secret may have come to stand where its source should be named.
+            let what = match &self.value {
+                SecretSource::Env(name) => {
+                    format!("the environment variable {}", problems.quote(name, self.place))
+                }
+                SecretSource::File(path) => format!("the secret's file {}", problems.quote(path, self.place)),
+                SecretSource::Literal(_) => "the secret".to_owned(),
+            };
+            problems.report(Problem::new(Code::Secret, self.place, format!("{what} {e}")).help(e.cure()));
         };
         resolve(self).map_err(report).ok()
     }

@@ -125,8 +125,8 @@ impl<'a, 'p> SectionReader<'a, 'p> {
     pub fn close(self, known: &[&str]) {
         for (key, place, node) in self.entries.iter().filter(|e| !known.contains(&e.0)) {
             node.hide(self.problems);
-            let shown: String = key.chars().take(80).collect();
-            let problem = Problem::new(Code::UnknownKey, *place, format!("unknown key `{shown}`"))
+            let message = format!("unknown key {}", self.problems.quote(key, *place));
+            let problem = Problem::new(Code::UnknownKey, *place, message)
                 .help(format!("known here: {}", known.join(", ")));
             self.problems.report_unlike(problem, key, known);
         }

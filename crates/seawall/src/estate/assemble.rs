@@ -15,7 +15,7 @@ use seawall_model::{
 use super::{
     Estate, LoadError, LogSection, Report, Surroundings,
     files::Files,
-    root::{RawListen, RawRoot},
+    root::{RawIdentity, RawListen, RawRoot},
     secrets,
 };
 
@@ -123,9 +123,10 @@ fn judge(
     let admin_token = admin_token(&listen, &resolve, problems);
     let log = root.log.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     let log = LogSection { format: log.format, level: log.level };
-    let name = name(root, problems);
+    let identity: RawIdentity =
+        root.estate.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     Some(Judged {
-        name: name?,
+        name: identity.name,
         admin: listen.admin.value,
         admin_token: admin_token?,
         log,
@@ -136,14 +137,6 @@ fn judge(
         },
         graph,
     })
-}
-
-fn name(root: &RawRoot, problems: &mut Problems) -> Option<Name> {
-    if root.estate.is_none() {
-        let problem = Problem::new(Code::MissingKey, NOWHERE, "`[estate]` is missing");
-        problems.report(problem.help("give the estate a name: `[estate]` with `name = \"…\"`"));
-    }
-    root.estate.as_ref()?.value.name.as_ref().map(|n| n.value.clone())
 }
 
 /// The gateway's section; `Some(None)` if there is no pool to serve.

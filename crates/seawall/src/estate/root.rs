@@ -41,7 +41,7 @@ section! {
     /// The estate itself.
     pub(super) struct RawIdentity {
         /// Its name.
-        name: At<Name>, required;
+        name: Name, default("seawall");
     }
 }
 

@@ -27,11 +27,9 @@ pub(super) fn fetch(
         SecretSource::Env(name) => variable(name, with)?,
         SecretSource::File(name) => {
             let path = beside(&sources.get(source.place.file).path, name);
-            let unreadable =
-                |cause: String| Unresolved::Unreadable { path: path.display().to_string(), cause };
-            let bytes =
-                files::read_bounded(&path, MAX_SECRET, with.disk).map_err(|e| unreadable(e.to_string()))?;
-            String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".to_owned()))?
+            let bytes = files::read_bounded(&path, MAX_SECRET, with.disk);
+            let bytes = bytes.map_err(|e| Unresolved::Unreadable(e.to_string()))?;
+            String::from_utf8(bytes).map_err(|_| Unresolved::NotText)?
         }
     };
     let text = text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
@@ -41,11 +39,11 @@ pub(super) fn fetch(
 fn variable(name: &str, with: &Surroundings<'_>) -> Result<String, Unresolved> {
     // The system's own calls panic on, or never find, such names.
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err(Unresolved::Unset(name.to_owned()));
+        return Err(Unresolved::Unset);
     }
     (with.variable)(name).map_err(|e| match e {
-        VarError::NotPresent => Unresolved::Unset(name.to_owned()),
-        VarError::NotUnicode(_) => Unresolved::NotText(name.to_owned()),
+        VarError::NotPresent => Unresolved::Unset,
+        VarError::NotUnicode(_) => Unresolved::NotText,
     })
 }
 

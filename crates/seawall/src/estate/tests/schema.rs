@@ -42,6 +42,7 @@ fn schema_and_decoder_agree() {
     agree(STARTER, true);
     for good in [
         "",
+        "estate = {}",
         "listen.gateway = ['127.0.0.1:1', '[::1]:2']",
         "services.s.needs = { k = 1, of = ['pool:a', { any = ['pool:b'] }] }",
         "services.s = { needs = { all = [] }, value = '$1.5M/h', objective = '99.95%' }",
@@ -53,7 +54,7 @@ fn schema_and_decoder_agree() {
     }
     for bad in [
         "unknown = 1",
-        "estate = {}",
+        "journal = {}",
         "estate.name = 'Not A Name'",
         "estate.name = 1",
         "log.level = 'loud'",
