@@ -1,34 +1,42 @@
 //! Where salts and keys come from: handed in, so that a simulated run is repeatable.
 
-use std::fmt;
-
 /// A source of random bytes.
-pub struct Entropy(Box<dyn FnMut(&mut [u8]) + Send>);
+#[derive(Debug)]
+pub struct Entropy(Source);
+
+#[derive(Debug)]
+enum Source {
+    System,
+    Seeded(fastrand::Rng),
+}
 
 impl Entropy {
     /// The machine's cryptographic generator.
     pub fn system() -> Self {
-        Self(Box::new(|bytes| {
-            aws_lc_rs::rand::fill(bytes).expect("the system's random generator does not fail once seeded");
-        }))
+        Self(Source::System)
     }
 
     /// A repeatable source that is no secret to anybody. For simulations and tests.
     pub fn seeded(seed: u64) -> Self {
-        let mut random = fastrand::Rng::with_seed(seed);
-        Self(Box::new(move |bytes| random.fill(bytes)))
+        Self(Source::Seeded(fastrand::Rng::with_seed(seed)))
+    }
+
+    /// A source of its own for another part of the program.
+    pub fn fork(&mut self) -> Self {
+        Self(match &mut self.0 {
+            Source::System => Source::System,
+            Source::Seeded(random) => Source::Seeded(random.fork()),
+        })
     }
 
     /// The next `N` bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        (self.0)(&mut bytes);
+        match &mut self.0 {
+            Source::System => aws_lc_rs::rand::fill(&mut bytes)
+                .expect("the system's random generator does not fail once it is seeded"),
+            Source::Seeded(random) => random.fill(&mut bytes),
+        }
         bytes
-    }
-}
-
-impl fmt::Debug for Entropy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entropy")
     }
 }

@@ -8,10 +8,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::merkle::Hash;
 
 /// The longest note, in bytes.
-pub const MAX_NOTE: usize = 64 << 10;
+const MAX_NOTE: usize = 64 << 10;
 
 /// Most signatures on a note.
-pub const MAX_SIGNATURES: usize = 64;
+const MAX_SIGNATURES: usize = 64;
 
 /// What a key signs, by the type byte of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

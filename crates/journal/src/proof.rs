@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The longest proof file, in bytes.
-pub const MAX_FILE: usize = 256 << 10;
+const MAX_FILE: usize = 256 << 10;
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 

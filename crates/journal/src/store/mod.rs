@@ -45,7 +45,7 @@ pub(crate) const LOCK: &str = "lock";
 const UNSYNCED_FILES: usize = 192;
 
 /// How a store is opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The journal's directory; made if need be.
     pub dir: PathBuf,
@@ -147,8 +147,8 @@ impl Store {
 }
 
 /// True if the write-ahead log or the files not synced have grown enough to be synced.
-pub(crate) fn wants_sync(wal: &Wal, tree: &Tree, segment_bytes: u64) -> bool {
-    wal.bytes() >= segment_bytes || tree.unsynced() >= UNSYNCED_FILES
+pub(crate) fn wants_sync(wal_bytes: u64, tree: &Tree, segment_bytes: u64) -> bool {
+    wal_bytes >= segment_bytes || tree.unsynced() >= UNSYNCED_FILES
 }
 
 /// Begins to make everything woven survive without the write-ahead log. Everything durable must be

@@ -17,7 +17,7 @@ use crate::{
     home::{Damage, DiskError, Durability, Home},
     identity::{Identity, Rotation},
     merkle::Hash,
-    note::SigningKey,
+    note::{InvalidKey, SigningKey},
     reader::{ReadError, Reader},
     tile::Edge,
     tree::{self, CHECKPOINT, EraseError, LoadError, Tree},
@@ -46,6 +46,9 @@ pub enum OpenError {
     /// The directory is a copy of the one that the log was written in.
     #[error("the journal in {} is a copy: going on with it could fork the log", .0.display())]
     Copied(PathBuf),
+    /// A witness named in the estate has no valid key.
+    #[error("a witness of the journal: {0}")]
+    Witness(#[from] InvalidKey),
     /// The log does not go on from a checkpoint that is remembered elsewhere.
     #[error(
         "the journal has {size} records and does not go on from its checkpoint of {remembered}: it was rolled back"
@@ -68,6 +71,7 @@ impl OpenError {
             Self::NoKey(_) => "SW0404",
             Self::Copied(_) => "SW0405",
             Self::RolledBack { .. } => "SW0406",
+            Self::Witness(_) => "SW0407",
         }
     }
 
@@ -79,6 +83,7 @@ impl OpenError {
             Self::Damaged(_) => {
                 "run `seawall log verify` to see how much; then `seawall log restore` from a back-up"
             }
+            Self::Witness(_) => "write the key as the witness publishes it: name+id+key",
             Self::NoKey(_) | Self::Copied(_) | Self::RolledBack { .. } => {
                 "run `seawall log restore`: it starts a new log that cites the last checkpoint of this one"
             }

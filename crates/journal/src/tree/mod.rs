@@ -73,6 +73,11 @@ impl Tree {
         &self.checkpoint
     }
 
+    /// True if the newest checkpoint covers everything woven in.
+    pub(crate) fn is_published(&self) -> bool {
+        self.edge.size() == self.checkpoint.checkpoint().size
+    }
+
     /// Files written that no sync has covered.
     pub(crate) fn unsynced(&self) -> usize {
         self.unsynced.len()
@@ -161,7 +166,7 @@ impl Tree {
     /// Signs what is woven in and puts the checkpoint in place, if there is anything new to sign.
     /// Every record woven in must be durable.
     pub(crate) fn publish(&mut self) -> Result<(), DiskError> {
-        if self.edge.size() == self.checkpoint.checkpoint().size {
+        if self.is_published() {
             return Ok(());
         }
         let origin = self.identity.origin().to_owned();

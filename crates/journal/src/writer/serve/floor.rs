@@ -1,0 +1,253 @@
+//! The parts of the store, at work or at rest.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use seawall_runtime::{disk::Disk, seam::NotRecorded};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Ended, InDoubt, Slot, offload};
+use crate::{
+    frame::Frame,
+    home::{DiskError, Home},
+    journal::Untold,
+    note::VerifierKey,
+    request,
+    store::{Lock, Store, wants_sync, whole_bundles},
+    tree::{Sync, Tree},
+    wal::Wal,
+};
+
+/// Bytes not yet woven that call for weaving whole bundles before the next checkpoint is due.
+const WEAVE_AT: usize = 1 << 20;
+
+/// Bytes not yet woven at which no more records are taken until some are.
+const MOST_UNWOVEN: usize = 8 << 20;
+
+type Reply = oneshot::Sender<Result<u64, NotRecorded>>;
+
+/// What the write-ahead log was asked to do, and how that went.
+pub(super) struct Committed {
+    pub(super) wal: Wal,
+    pub(super) frames: Vec<Frame>,
+    pub(super) replies: Vec<Reply>,
+    pub(super) doubt: InDoubt,
+    pub(super) began: Instant,
+    pub(super) result: Result<Range<u64>, DiskError>,
+}
+
+/// What the tree was asked to do, and how that went.
+pub(super) struct Woven {
+    pub(super) tree: Tree,
+    pub(super) result: Result<Outcome, DiskError>,
+}
+
+#[derive(Default)]
+pub(super) struct Outcome {
+    sync: Option<Sync>,
+    requests: bool,
+}
+
+/// The store in parts, and the work under way. A part at work is away.
+pub(super) struct Floor {
+    home: Home,
+    lock: Lock,
+    witnesses: Vec<VerifierKey>,
+    segment_bytes: u64,
+    wal: Option<Wal>,
+    tree: Option<Tree>,
+    pub(super) committing: Slot<Committed>,
+    pub(super) weaving: Slot<Woven>,
+    pub(super) syncing: Slot<(Sync, Result<(), DiskError>)>,
+    began: Option<Instant>,
+    wal_bytes: u64,
+    /// Durable, not yet woven.
+    unwoven: VecDeque<Frame>,
+    unwoven_bytes: usize,
+    /// A new segment is wanted, so that the ones before can be forgotten.
+    roll: bool,
+    /// Records below this index are safe without the write-ahead log.
+    forget: Option<u64>,
+    /// A sync that has run: the tree can let go of what it made superfluous.
+    ran: Option<Sync>,
+    requests: bool,
+    failure: Option<(Arc<str>, Option<InDoubt>)>,
+}
+
+impl Floor {
+    pub(super) fn new(store: Store) -> Self {
+        let Store { home, lock, wal, tree, unwoven, witnesses, segment_bytes } = store;
+        Self {
+            home,
+            lock,
+            witnesses,
+            segment_bytes,
+            wal_bytes: wal.bytes(),
+            wal: Some(wal),
+            tree: Some(tree),
+            committing: None,
+            weaving: None,
+            syncing: None,
+            began: None,
+            unwoven_bytes: unwoven.iter().map(|frame| frame.bytes().len()).sum(),
+            unwoven: unwoven.into(),
+            roll: false,
+            forget: None,
+            ran: None,
+            requests: false,
+            failure: None,
+        }
+    }
+
+    /// The store whole again, if requests wait for it and nothing else is under way.
+    pub(super) fn store_for_requests(self) -> Result<Store, Self> {
+        let under_way =
+            self.syncing.is_some() || self.has_upkeep() || self.ran.is_some() || self.failure.is_some();
+        match self {
+            Self {
+                requests: true,
+                wal: Some(wal),
+                tree: Some(tree),
+                home,
+                lock,
+                witnesses,
+                segment_bytes,
+                unwoven,
+                ..
+            } if !under_way => {
+                Ok(Store { home, lock, wal, tree, unwoven: unwoven.into(), witnesses, segment_bytes })
+            }
+            busy => Err(busy),
+        }
+    }
+
+    /// True if records can be handed to the write-ahead log now.
+    pub(super) fn takes_records(&self) -> bool {
+        self.wal.is_some() && self.failure.is_none() && !self.requests && self.unwoven_bytes < MOST_UNWOVEN
+    }
+
+    /// True if the write-ahead log has something to let go of.
+    pub(super) fn has_upkeep(&self) -> bool {
+        self.roll || self.forget.is_some()
+    }
+
+    pub(super) fn has_much_to_weave(&self) -> bool {
+        self.unwoven_bytes >= WEAVE_AT
+    }
+
+    /// Since when the commit under way has been.
+    pub(super) fn committing_since(&self) -> Option<Instant> {
+        self.began
+    }
+
+    /// How serving ended, once nothing is under way. `drained`: no more records will come.
+    pub(super) fn ended(&mut self, drained: bool) -> Option<Ended> {
+        if self.committing.is_some() || self.weaving.is_some() {
+            return None;
+        }
+        if self.failure.is_some() && self.syncing.is_none() {
+            return self.failure.take().map(|(error, doubt)| Ended::Failed(error, doubt));
+        }
+        let all_woven = self.unwoven.is_empty() && self.tree.as_ref().is_some_and(Tree::is_published);
+        (drained && all_woven && self.failure.is_none()).then_some(Ended::Closed)
+    }
+
+    /// Hands `frames` to the write-ahead log, which must be at rest.
+    pub(super) fn commit(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        frames: Vec<Frame>,
+        replies: Vec<Reply>,
+        gap: Option<Untold>,
+    ) {
+        let Some(mut wal) = self.wal.take() else { return };
+        let doubt = InDoubt { first: wal.next(), records: frames.len() as u64, gap };
+        let began = Instant::now();
+        let (roll, forget) = (std::mem::take(&mut self.roll), self.forget.take());
+        self.began = Some(began);
+        self.committing = Some(Box::pin(offload(disk.clone(), move || {
+            let result = commit(&mut wal, roll, forget, &frames);
+            Committed { wal, frames, replies, doubt, began, result }
+        })));
+    }
+
+    pub(super) fn committed(&mut self, wal: Wal, frames: Vec<Frame>) {
+        self.began = None;
+        self.wal_bytes = wal.bytes();
+        self.wal = Some(wal);
+        self.unwoven_bytes += frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        self.unwoven.extend(frames);
+    }
+
+    /// Has the tree, if it is at rest, weave what there is: all of it and a checkpoint over it if
+    /// `publish` says so, else whole bundles only.
+    pub(super) fn weave(&mut self, disk: &Arc<dyn Disk>, publish: bool) {
+        if self.failure.is_some() {
+            return;
+        }
+        let Some(mut tree) = self.tree.take() else { return };
+        let all = self.unwoven.len();
+        let count = if publish { all } else { whole_bundles(tree.size(), all) };
+        let frames: Vec<Frame> = self.unwoven.drain(..count).collect();
+        self.unwoven_bytes -= frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        let ran = self.ran.take();
+        let may_sync = publish && self.syncing.is_none() && !self.has_upkeep() && !self.requests;
+        let (home, wal_bytes, segment_bytes) = (self.home.clone(), self.wal_bytes, self.segment_bytes);
+        self.weaving = Some(Box::pin(offload(disk.clone(), move || {
+            let result = weave(&mut tree, ran, &frames, publish).and_then(|()| {
+                let sync = may_sync && wants_sync(wal_bytes, &tree, segment_bytes);
+                let requests = publish && request::are_pending(&home)?;
+                Ok(Outcome { sync: sync.then(|| tree.to_sync()), requests })
+            });
+            Woven { tree, result }
+        })));
+    }
+
+    pub(super) fn woven(&mut self, disk: &Arc<dyn Disk>, tree: Tree, outcome: Outcome) {
+        self.tree = Some(tree);
+        self.requests |= outcome.requests;
+        if let Some(sync) = outcome.sync {
+            self.roll = true;
+            self.syncing = Some(Box::pin(offload(disk.clone(), move || {
+                let result = sync.run();
+                (sync, result)
+            })));
+        }
+    }
+
+    pub(super) fn synced(&mut self, sync: Sync, result: Result<(), DiskError>) {
+        match result {
+            Ok(()) => {
+                self.forget = Some(sync.size());
+                self.ran = Some(sync);
+            }
+            Err(error) => self.failed(error.to_string().into(), None),
+        }
+    }
+
+    /// The disk failed: nothing new is begun. The first failure counts; a batch in doubt always does.
+    pub(super) fn failed(&mut self, error: Arc<str>, doubt: Option<InDoubt>) {
+        self.began = None;
+        match &mut self.failure {
+            Some((_, known)) => *known = known.or(doubt),
+            None => self.failure = Some((error, doubt)),
+        }
+    }
+}
+
+fn commit(wal: &mut Wal, roll: bool, forget: Option<u64>, frames: &[Frame]) -> Result<Range<u64>, DiskError> {
+    if roll {
+        wal.roll()?;
+    }
+    if let Some(index) = forget {
+        wal.forget_before(index)?;
+    }
+    wal.append(frames)
+}
+
+fn weave(tree: &mut Tree, ran: Option<Sync>, frames: &[Frame], publish: bool) -> Result<(), DiskError> {
+    if let Some(sync) = ran {
+        tree.synced(&sync)?;
+    }
+    tree.weave(frames, publish)?;
+    if publish { tree.publish() } else { Ok(()) }
+}
