@@ -251,7 +251,9 @@ async fn exchange(
 /// Takes in what a poll saw and publishes what follows from it.
 fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
     let now = Now { mono: poller.clock.mono(), wall: poller.clock.wall() };
-    pool.polled(now.mono, i, outcome.as_ref().err().copied());
+    // One that cannot tell its head, for whatever reason, is of no use here.
+    let failure = outcome.as_ref().err().map(|c| if *c == Cause::Incapable { Cause::Unwell } else { *c });
+    pool.polled(now.mono, i, failure);
     let mut tracker = pool.state.tracker();
     match outcome {
         Ok(seen) => {
@@ -261,10 +263,10 @@ fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
                     tracker.observe_tag(now, i, tag, block);
                 }
             }
+            tracker.observe(now, i, seen.head);
             if let Some(block) = seen.confirmed {
                 tracker.observe_block(now, i, block);
             }
-            tracker.observe(now, i, seen.head);
         }
         Err(_) => tracker.failed(now, i),
     }

@@ -3,7 +3,7 @@
 use std::{io, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, estate::Surroundings, init, output, run, schema, version};
+use seawall::{check, demo, init, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 // The data path allocates a handful of small things a call; this allocator is the faster one at that and

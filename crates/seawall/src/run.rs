@@ -133,6 +133,7 @@ async fn serve(args: &RunArgs) -> u8 {
         watch: Some(watch),
         load: Arc::new(move || load(&path, &again)),
         logs: Some(logs),
+        entropy: seawall_journal::Entropy::system(),
     };
     match daemon::run(estate, parts).await {
         Ok(()) => 0,

@@ -67,7 +67,10 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, deadline: Mono) -> Outcom
     let pool = ask.pool.clone();
     let class = ask.method.class;
     let began = ask.worker.clock.mono();
-    let able = pool.able(began, &ask);
+    let able = match ask.method.sticky {
+        true => pool.keeper(began, class, heads),
+        false => pool.able(began, &ask),
+    };
     let Some(first) = pool.choose(began, class, heads, able, Set::NONE) else {
         return Outcome::Refused(Refusal::NobodyHealthy);
     };
@@ -170,7 +173,7 @@ impl Ledger {
             self.failures.push((i, failure, took));
             if !self.ask.method.idempotent && failure.sent {
                 let tried = self.tried();
-                self.blame(false);
+                self.ask.blame(&mut self.failures, false);
                 return Verdict::Done(Outcome::Refused(Refusal::UnknownOutcome(None, tried)));
             }
             return Verdict::Elsewhere;
@@ -229,21 +232,7 @@ impl Ledger {
     fn good(&mut self, i: usize, took: Duration) {
         self.ask.pool.settle(self.ask.worker.clock.mono(), i, self.ask.method.class, took, Report::Answered);
         if !self.failures.is_empty() {
-            self.blame(true);
-        }
-    }
-
-    /// Settles the failures. Where nobody succeeded, it may be the call: only a port that took no
-    /// connection is held against an upstream then.
-    fn blame(&mut self, somebody_succeeded: bool) {
-        let now = self.ask.worker.clock.mono();
-        for (i, failure, took) in self.failures.drain(..) {
-            if somebody_succeeded || failure.cause == Cause::Connect {
-                let report = Report::Failed { cause: failure.cause, asked: failure.asked };
-                self.ask.pool.settle(now, i, self.ask.method.class, took, report);
-            } else {
-                self.ask.pool.unsettled(i, self.ask.method.class, failure.cause);
-            }
+            self.ask.blame(&mut self.failures, true);
         }
     }
 
@@ -268,7 +257,7 @@ impl Ledger {
             self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
             body = answer;
         }
-        self.blame(true);
+        self.ask.blame(&mut self.failures, true);
         Outcome::Whole(body)
     }
 
@@ -282,7 +271,7 @@ impl Ledger {
             return self.agree_on_nothing();
         }
         let tried = self.tried();
-        self.blame(false);
+        self.ask.blame(&mut self.failures, false);
         if self.without_block > 0 {
             return Outcome::Reorged;
         }
@@ -294,6 +283,20 @@ impl Ledger {
 }
 
 impl Ask {
+    /// Settles the failures of a call. Where nobody gave an answer it may be the call itself: only a port
+    /// that took no connection is held against an upstream then.
+    pub(crate) fn blame(&self, failures: &mut Vec<(usize, Failure, Duration)>, somebody_answered: bool) {
+        let now = self.worker.clock.mono();
+        for (i, failure, took) in failures.drain(..) {
+            if somebody_answered || failure.cause == Cause::Connect {
+                let report = Report::Failed { cause: failure.cause, asked: failure.asked };
+                self.pool.settle(now, i, self.method.class, took, report);
+            } else {
+                self.pool.unsettled(i, self.method.class, failure.cause);
+            }
+        }
+    }
+
     /// The upstream's fault in how an attempt ended, if there is one.
     pub(crate) fn fault(&self, end: &End) -> Option<Failure> {
         match end {

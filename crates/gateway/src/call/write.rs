@@ -15,7 +15,7 @@ use seawall_model::{Cause, Mono};
 
 use super::{
     Refusal,
-    attempt::{Ask, Attempt, End},
+    attempt::{Ask, Attempt, End, Failure},
     judge::Worth,
     race::{Next, Race},
     read::Outcome,
@@ -39,6 +39,8 @@ struct Ledger {
     uncertain: Vec<(usize, Cause)>,
     /// Those whom it did not reach.
     unsent: Vec<(usize, Cause)>,
+    /// Failures to be held against the upstreams, unless everybody failed.
+    failures: Vec<(usize, Failure, Duration)>,
 }
 
 /// Sends the transaction and finds out what became of it.
@@ -90,19 +92,29 @@ pub(crate) async fn write(ask: Arc<Ask>, hash: Hash, width: u32, heads: &Heads, 
 
 impl Ledger {
     fn new(ask: Arc<Ask>, hash: Hash) -> Self {
-        Self { ask, hash, rejected: None, nonce_low: None, uncertain: Vec::new(), unsent: Vec::new() }
+        Self {
+            ask,
+            hash,
+            rejected: None,
+            nonce_low: None,
+            uncertain: Vec::new(),
+            unsent: Vec::new(),
+            failures: Vec::new(),
+        }
     }
 
     /// Takes in how an attempt ended; true if the transaction is accepted.
     fn take(&mut self, attempt: Attempt) -> bool {
         let i = attempt.upstream;
-        let now = self.ask.worker.clock.mono();
-        let failure = self.ask.fault(&attempt.end);
-        let report = match failure {
-            Some(failure) => Report::Failed { cause: failure.cause, asked: failure.asked },
-            None => Report::Answered,
-        };
-        self.ask.pool.settle(now, i, self.ask.method.class, attempt.took, report);
+        match self.ask.fault(&attempt.end) {
+            Some(failure) => self.failures.push((i, failure, attempt.took)),
+            None => {
+                let now = self.ask.worker.clock.mono();
+                self.ask.pool.settle(now, i, self.ask.method.class, attempt.took, Report::Answered);
+                // Somebody looked at it, so the others could have.
+                self.ask.blame(&mut self.failures, true);
+            }
+        }
         match attempt.end {
             End::Failed(failure) if !failure.sent => self.unsent.push((i, failure.cause)),
             End::Failed(failure) => self.uncertain.push((i, failure.cause)),
@@ -164,6 +176,8 @@ impl Ledger {
 
     /// Everybody has spoken, or had the time to: says what became of it, having looked where in doubt.
     async fn conclude(mut self, deadline: Mono) -> Outcome {
+        let somebody_looked = self.rejected.is_some() || self.nonce_low.is_some();
+        self.ask.blame(&mut self.failures, somebody_looked);
         if self.nobody_reached() {
             return Outcome::Refused(Refusal::NotSent(Some(self.hash), std::mem::take(&mut self.unsent)));
         }

@@ -178,7 +178,7 @@ impl Breaker {
         self.enter(now, State::Ejected { until: now + wait, cause });
     }
 
-    /// Admits again whatever came before: nobody else is left.
+    /// Admits again without a probing call: something else has shown that the upstream is back.
     pub fn readmit(&mut self, now: Mono) {
         self.run = 0;
         self.window = Window::default();

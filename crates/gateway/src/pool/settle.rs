@@ -9,7 +9,10 @@ use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
 use super::Pool;
-use crate::{core::breaker::State, event::Event};
+use crate::{
+    core::breaker::{Admission, State},
+    event::Event,
+};
 
 /// Failed polls in a row after which every class is ejected.
 const POLLS: u32 = 2;
@@ -73,6 +76,7 @@ impl Pool {
             Some(_) | None => breaker.fail(now, cause, may_eject),
         };
         if changed {
+            learned.ejected_whole &= !(1 << class as u32);
             state.publish(&learned);
             drop(learned);
             self.tell_breaker(now, i, class);
@@ -98,6 +102,7 @@ impl Pool {
             let mut learned = state.learned();
             if learned.breakers[class as usize].state() == State::Admitting {
                 learned.breakers[class as usize].eject(now, cause, None);
+                learned.ejected_whole |= 1 << class as u32;
                 state.publish(&learned);
                 drop(learned);
                 self.tell_breaker(now, i, class);
@@ -110,7 +115,8 @@ impl Pool {
         let mut learned = self.upstreams[i].state.learned();
         let Some(cause) = failure else {
             learned.poll_failures = 0;
-            return;
+            drop(learned);
+            return self.readmit_whole(now, i);
         };
         learned.poll_failures += 1;
         learned.failures_by_cause[cause as usize] += 1;
@@ -118,6 +124,24 @@ impl Pool {
         drop(learned);
         if tripped {
             self.eject_all(now, i, cause);
+        }
+    }
+
+    /// A poll came back: the classes that were ejected together, for a hang or a dead port, and have waited
+    /// out their back-off are admitted again. Their breakers remember how often that has happened.
+    fn readmit_whole(&self, now: Mono, i: usize) {
+        let state = &self.upstreams[i].state;
+        for class in Class::ALL {
+            let mut learned = state.learned();
+            let bit = 1 << class as u32;
+            let due = learned.breakers[class as usize].admission(now) == Admission::Probe;
+            if learned.ejected_whole & bit != 0 && due {
+                learned.ejected_whole &= !bit;
+                learned.breakers[class as usize].readmit(now);
+                state.publish(&learned);
+                drop(learned);
+                self.tell_breaker(now, i, class);
+            }
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) struct Learned {
     pub(crate) breakers: [Breaker; CLASSES],
     pub(crate) paces: [Pace; CLASSES],
     pub(crate) cannot: Capabilities,
+    /// A bit for each class that was ejected with all the others, so that a good poll readmits it.
+    pub(crate) ejected_whole: u32,
     /// Polls of its head that failed in a row.
     pub(crate) poll_failures: u32,
     pub(crate) failures_by_cause: [u64; Cause::ALL.len()],
@@ -85,6 +87,7 @@ impl UpstreamState {
                 breakers: Default::default(),
                 paces: Default::default(),
                 cannot: Capabilities::default(),
+                ejected_whole: 0,
                 poll_failures: 0,
                 failures_by_cause: [0; Cause::ALL.len()],
             }),

@@ -12,6 +12,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_gateway::Gateway;
+use seawall_journal::Journal;
 use seawall_model::{RecordKind, Secret};
 use seawall_runtime::{
     metrics::{CONTENT_TYPE, Metrics},
@@ -22,7 +23,7 @@ use seawall_runtime::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{cordon, journal::JournalPort, records::Scribe};
+use super::{cordon, records::Scribe};
 
 /// Most admin connections at once.
 const CONNECTIONS: usize = 64;
@@ -36,7 +37,7 @@ pub(super) struct Admin {
     pub(super) estate: String,
     pub(super) token: Option<Secret>,
     pub(super) gateway: Option<Arc<Gateway>>,
-    pub(super) journal: Option<Arc<dyn JournalPort>>,
+    pub(super) journal: Option<Journal>,
     pub(super) supervisor: Supervisor,
     pub(super) metrics: Metrics,
     pub(super) state: Arc<dyn State>,
@@ -102,7 +103,7 @@ impl Admin {
                 json_answer(StatusCode::OK, &json!({"tasks": self.supervisor.status()}))
             }
             (&Method::GET, ["v1", "journal"]) => match &self.journal {
-                Some(journal) => json_answer(StatusCode::OK, &journal.view()),
+                Some(journal) => json_answer(StatusCode::OK, &json!(journal.status())),
                 None => problem(StatusCode::NOT_FOUND, "SW0221", "the estate has no [journal]"),
             },
             (

@@ -1,42 +1,128 @@
-//! The journal, if the estate has one; otherwise records are logged and let go.
+//! The journal, if the estate has one; otherwise records are let go.
 
-use std::sync::Arc;
-
-use futures_util::future::BoxFuture;
-use seawall_model::Record;
-use seawall_runtime::{
-    Machine,
-    seam::{NotRecorded, Receipt, Recorder},
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
-use super::DaemonError;
+use seawall_journal::{Entropy, Journal, JournalMetrics, OpenError, OpenOptions, SignedCheckpoint, Writer};
+use seawall_model::{Record, RecordKind};
+use seawall_runtime::{
+    Machine,
+    clock::Clock,
+    seam::{NotRecorded, Receipt, Recorder, State},
+    tasks::{Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
+};
+use serde_json::json;
+
 use crate::estate::Estate;
 
-/// What the admin listener shows of the journal.
-pub(super) trait JournalPort: Send + Sync {
-    /// The journal now.
-    fn view(&self) -> serde_json::Value;
-    /// Writes what is queued, weaves it into tiles and signs a last checkpoint.
-    fn close(&self) -> BoxFuture<'static, ()>;
-}
+/// Where the newest checkpoint is remembered outside the log, so that a log that was rolled back is seen.
+const BUCKET: &str = "journal";
+const KEY: &str = "checkpoint";
+/// How often it is.
+const REMEMBER: Duration = Duration::from_secs(10);
 
 /// Where records go.
 pub(super) struct Opened {
     pub(super) recorder: Arc<dyn Recorder>,
-    pub(super) port: Option<Arc<dyn JournalPort>>,
+    pub(super) journal: Option<Journal>,
+    writer: Option<Writer>,
+}
+
+/// Opens the estate's journal. A disk that fails does not keep the daemon from starting: the journal then
+/// says that it is degraded, and tries again.
+pub(super) fn open(
+    estate: &Estate,
+    machine: &Machine,
+    entropy: Entropy,
+    state: &dyn State,
+) -> Result<Opened, OpenError> {
+    let Some(section) = &estate.journal else {
+        return Ok(Opened { recorder: Arc::new(Unkept), journal: None, writer: None });
+    };
+    let remembered = match state.get(BUCKET, KEY) {
+        Ok(found) => found.and_then(|(_, note)| SignedCheckpoint::parse(&note).ok()),
+        Err(error) => {
+            tracing::warn!(%error, "the last checkpoint is not remembered");
+            None
+        }
+    };
+    let options = OpenOptions {
+        section: section.clone(),
+        name: estate.name.to_string(),
+        remembered,
+        clock: machine.clock,
+        entropy,
+        metrics: machine.metrics.within("journal", JournalMetrics::register),
+    };
+    let (journal, writer) = Journal::open(machine.disk.clone(), options)?;
+    Ok(Opened { recorder: Arc::new(journal.clone()), journal: Some(journal), writer: Some(writer) })
 }
 
 impl Opened {
-    pub(super) async fn close(&self) {
-        if let Some(port) = &self.port {
-            port.close().await;
-        }
+    /// Starts the writer, which is the last to stop: its last record is why.
+    pub(super) fn start(
+        &mut self,
+        supervisor: &Supervisor,
+        clock: Clock,
+        state: Arc<dyn State>,
+        reason: Arc<OnceLock<String>>,
+    ) {
+        let (Some(journal), Some(writer)) = (self.journal.clone(), self.writer.take()) else { return };
+        let once = Mutex::new(Some(writer));
+        let kind = Kind { on_failure: OnFailure::Log, stage: Stage::Journal };
+        supervisor.spawn("journal", kind, move |shutdown| {
+            let writer = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+            write(writer, journal.clone(), clock, state.clone(), reason.clone(), shutdown)
+        });
     }
 }
 
-/// Opens the estate's journal.
-pub(super) fn open(_estate: &Estate, _machine: &Machine) -> Result<Opened, DaemonError> {
-    Ok(Opened { recorder: Arc::new(Unkept), port: None })
+async fn write(
+    writer: Option<Writer>,
+    journal: Journal,
+    clock: Clock,
+    state: Arc<dyn State>,
+    reason: Arc<OnceLock<String>>,
+    shutdown: Shutdown,
+) -> Result<(), TaskError> {
+    let writer = writer.ok_or_else(|| TaskError::new("the journal's writer cannot be started twice"))?;
+    let keep = async {
+        let mut tick = tokio::time::interval(REMEMBER);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                _ = tick.tick() => remember(&journal, &*state),
+            }
+        }
+        let reason = reason.get().map_or("asked to", String::as_str);
+        let at = clock.wall();
+        let stop = Record { kind: RecordKind::Stop, component: None, at, payload: json!({"reason": reason}) };
+        // Closing waits for it; nothing else does.
+        drop(journal.record(stop));
+        journal.close().await;
+        remember(&journal, &*state);
+    };
+    tokio::join!(writer.run(), keep);
+    Ok(())
+}
+
+/// Remembers the newest checkpoint outside the log.
+fn remember(journal: &Journal, state: &dyn State) {
+    let Some(note) = journal.status().checkpoint_note else { return };
+    let stored = state.get(BUCKET, KEY).and_then(|found| {
+        let (revision, old) = found.unwrap_or_default();
+        if old == note.as_bytes() {
+            Ok(revision)
+        } else {
+            state.swap(BUCKET, KEY, revision, Some(note.as_bytes()))
+        }
+    });
+    if let Err(error) = stored {
+        tracing::warn!(%error, "the newest checkpoint could not be remembered");
+    }
 }
 
 /// Without a journal nothing is kept.

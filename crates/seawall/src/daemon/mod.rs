@@ -8,9 +8,14 @@ mod records;
 mod reload;
 mod verdicts;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
+use seawall_journal::{Entropy, OpenError};
 use seawall_model::{RecordKind, Secret};
 use seawall_runtime::{
     Machine,
@@ -26,7 +31,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::estate::{Estate, LoadError};
 use admin::Admin;
-use records::Scribe;
+use records::{SOURCE, Scribe};
 use verdicts::Verdicts;
 
 /// How often the gateway's traffic becomes signals.
@@ -69,6 +74,8 @@ pub struct Parts {
     pub load: Load,
     /// The logs, whose level a reload may change.
     pub logs: Option<Logs>,
+    /// Where the journal's salts and its first key come from.
+    pub entropy: Entropy,
 }
 
 /// Why the daemon could not start or had to stop.
@@ -87,7 +94,7 @@ pub enum DaemonError {
     },
     /// The journal could not be opened.
     #[error("SW0202: the journal cannot be opened: {0}")]
-    Journal(seawall_journal::OpenError),
+    Journal(OpenError),
     /// The state store failed.
     #[error("SW0203: {0}")]
     State(#[from] StateError),
@@ -106,11 +113,13 @@ pub enum DaemonError {
 
 /// Runs the daemon until it is told to stop or a part fails that it cannot do without.
 pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
-    let Parts { machine, roles, state, mut signals, watch, load, logs } = parts;
+    let Parts { machine, roles, state, mut signals, watch, load, logs, entropy } = parts;
     let supervisor = Supervisor::new(machine.clock, &machine.metrics);
-    let journal = journal::open(&estate, &machine)?;
+    let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
     let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
+    let reason = Arc::new(OnceLock::new());
+    journal.start(&supervisor, machine.clock, state.clone(), reason.clone());
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
 
     let (events, happened) = Events::queue();
@@ -128,7 +137,12 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let plans = watch::Sender::new(verdicts::plan(estate.gateway.as_ref()));
     if roles.watch {
         // Subscribed before anything can publish, so that no verdict misses the first signals.
-        let verdicts = Verdicts::new(scribe.clone(), bus.signals(), plans.subscribe());
+        let verdicts = Verdicts::new(
+            scribe.clone(),
+            bus.signals(),
+            plans.subscribe(),
+            gateway.as_ref().map(|_| SOURCE.into()),
+        );
         let verdicts = Arc::new(Mutex::new(verdicts));
         supervisor.spawn("verdicts", background, move |shutdown| {
             let verdicts = verdicts.clone();
@@ -147,7 +161,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         estate: estate.name.to_string(),
         token: estate.admin_token.clone().filter(|_: &Secret| roles.respond),
         gateway: gateway.clone(),
-        journal: journal.port.clone(),
+        journal: journal.journal.clone(),
         supervisor: supervisor.clone(),
         metrics: machine.metrics.clone(),
         state,
@@ -178,17 +192,16 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         logs,
     };
     let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe).await;
-    let reason = match &ended {
+    let why = reason.get_or_init(|| match &ended {
         Ok(()) => "asked to".to_owned(),
         Err(error) => error.to_string(),
-    };
-    tracing::info!(reason, "stopping: requests in flight are finished first");
+    });
+    tracing::info!(reason = why, "stopping: requests in flight are finished first");
     tokio::select! {
         biased;
-        cut = supervisor.drain(drain) => {
-            scribe.record(RecordKind::Stop, None, json!({"reason": reason, "cut_off": cut}));
-            journal.close().await;
-        }
+        cut = supervisor.drain(drain) => if !cut.is_empty() {
+            tracing::warn!(?cut, "cut off: they did not end in time");
+        },
         () = stop_now(&mut signals) => tracing::warn!("told twice: stopping at once"),
     }
     ended

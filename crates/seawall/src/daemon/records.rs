@@ -10,6 +10,9 @@ use seawall_runtime::{
 };
 use serde_json::{Value, json};
 
+/// What this node's own signals say they come from.
+pub(super) const SOURCE: &str = "gateway";
+
 /// Writes records and publishes signals on behalf of this node.
 #[derive(Clone)]
 pub(super) struct Scribe {
@@ -75,6 +78,6 @@ impl Scribe {
     /// Publishes what this node saw itself.
     pub(super) fn signal(&self, seq: u64, component: ComponentId, observed: Wall, fact: Fact) {
         let received = self.clock.wall();
-        self.bus.signal(Signal { source: "gateway".into(), seq, component, observed, received, fact });
+        self.bus.signal(Signal { source: SOURCE.into(), seq, component, observed, received, fact });
     }
 }

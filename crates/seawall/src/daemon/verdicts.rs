@@ -19,6 +19,8 @@ pub(super) struct Verdicts {
     signals: broadcast::Receiver<Arc<Signal>>,
     plans: watch::Receiver<Plan>,
     scribe: Scribe,
+    /// The source within this process, which is alive even when it has nothing to tell.
+    local: Option<Arc<str>>,
 }
 
 impl Verdicts {
@@ -26,9 +28,10 @@ impl Verdicts {
         scribe: Scribe,
         signals: broadcast::Receiver<Arc<Signal>>,
         mut plans: watch::Receiver<Plan>,
+        local: Option<Arc<str>>,
     ) -> Self {
         let engine = Engine::new(plans.borrow_and_update().clone(), scribe.clock.wall());
-        Self { engine, signals, plans, scribe }
+        Self { engine, signals, plans, scribe, local }
     }
 
     /// Turns signals into verdicts until told to stop.
@@ -52,7 +55,13 @@ impl Verdicts {
                     }
                     Err(broadcast::error::RecvError::Closed) => return Ok(()),
                 },
-                _ = tick.tick() => self.engine.tick(self.scribe.clock.wall()),
+                _ = tick.tick() => {
+                    let now = self.scribe.clock.wall();
+                    if let Some(source) = &self.local {
+                        self.engine.heard(source, now);
+                    }
+                    self.engine.tick(now)
+                }
             };
             for verdict in changed {
                 self.scribe.verdict(verdict);
