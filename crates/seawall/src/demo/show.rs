@@ -1,10 +1,17 @@
 //! The demo under way: on a terminal with keys, or in plain lines with a scripted tour.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use ratatui::{
     DefaultTerminal,
-    crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
+    crossterm::{
+        event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
+        execute,
+        terminal::{Clear, ClearType},
+    },
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -98,7 +105,7 @@ impl<'a> Show<'a> {
         mut terminal: DefaultTerminal,
     ) -> Result<(), DemoError> {
         // Not every terminal has a second screen that comes up empty.
-        doing("clear the terminal", terminal.clear())?;
+        doing("clear the terminal", execute!(io::stdout(), Clear(ClearType::All)))?;
         let mut tick = tokio::time::interval(TICK);
         let mut stop = doing("wait for signals", signal(SignalKind::terminate()))?;
         for n in 0_u64.. {
@@ -229,7 +236,7 @@ impl<'a> Show<'a> {
 }
 
 /// The next key that means something, if one is waiting.
-fn pressed() -> std::io::Result<Option<Key>> {
+fn pressed() -> io::Result<Option<Key>> {
     while event::poll(Duration::ZERO)? {
         let Event::Key(key) = event::read()? else { continue };
         if key.kind != KeyEventKind::Press {
