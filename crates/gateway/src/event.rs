@@ -24,8 +24,8 @@ pub enum Event {
         at: Mono,
         /// Whose.
         upstream: ComponentId,
-        /// For which class.
-        class: Class,
+        /// For which class; `None` if for all at once.
+        class: Option<Class>,
         /// Into what.
         state: State,
     },

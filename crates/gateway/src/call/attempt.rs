@@ -136,7 +136,7 @@ async fn exchange(
             Err(e) => return Err(failure(&e)),
         }
     }
-    let mut link = connect(ask, upstream).await?;
+    let mut link = Box::pin(connect(ask, upstream)).await?;
     match link.exchange(request(ask, upstream, body), hold).await {
         Ok(received) => Ok((received, link)),
         Err(e) => Err(failure(&e)),
@@ -196,7 +196,7 @@ async fn answered(ask: &Ask, upstream: usize, received: Received, mut link: Link
         Expected { id: &ask.id, method: &ask.method, name: &ask.name, reads: ask.reads, agreed: ask.agreed };
     let mut worth = judge(received.status, &received.body, &expected);
     if let (Worth::Good | Worth::Doubtful, Some(prove)) = (worth, ask.prove)
-        && let Err(cause) = proven(ask, upstream, prove, &mut link).await
+        && let Err(cause) = Box::pin(proven(ask, upstream, prove, &mut link)).await
     {
         worth = Worth::Fault(cause);
     }

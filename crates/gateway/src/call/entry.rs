@@ -49,7 +49,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
         let (ask, hash) = ask(worker, pool, &heads, call);
         let ask = Arc::new(ask);
         let outcome = match (hash, pool.evm()) {
-            (Some(hash), Some(evm)) => write(ask, hash, evm.broadcast, &heads, deadline).await,
+            (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm.broadcast, &heads, deadline)).await,
             _ => read(ask.clone(), &heads, deadline).await,
         };
         match outcome {
@@ -154,7 +154,7 @@ async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome
     let reply = match outcome {
         Outcome::Whole(body) => Reply::Whole(body),
         Outcome::Large(large) => Reply::Large(large),
-        Outcome::Ahead(number, body) if pool.catch_up(number).await => Reply::Whole(body),
+        Outcome::Ahead(number, body) if Box::pin(pool.catch_up(number)).await => Reply::Whole(body),
         Outcome::Ahead(..) => {
             let mut out = Vec::with_capacity(64);
             envelope::write_result(&mut out, call.id, "null");

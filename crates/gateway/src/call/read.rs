@@ -108,10 +108,12 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, deadline: Mono) -> Outcom
             }
             Verdict::SecondOpinion => other(&ask, heads, able, race.tried),
             Verdict::Elsewhere if race.len() > 0 => continue,
-            Verdict::Elsewhere => match elsewhere(&ask, heads, able, &mut race, &mut timer, deadline).await {
-                Ok(next) => next,
-                Err(why) => return ledger.give_up(why),
-            },
+            Verdict::Elsewhere => {
+                match Box::pin(elsewhere(&ask, heads, able, &mut race, &mut timer, deadline)).await {
+                    Ok(next) => next,
+                    Err(why) => return ledger.give_up(why),
+                }
+            }
         };
         match next {
             Some(next) => race.start(next),

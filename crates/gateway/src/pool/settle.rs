@@ -95,6 +95,7 @@ impl Pool {
     pub(crate) fn eject_all(&self, now: Mono, i: usize, cause: Cause) {
         let state = &self.upstreams[i].state;
         let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = None;
         for class in Class::ALL {
             if !self.others_admit(now, i, class) {
                 continue;
@@ -104,10 +105,10 @@ impl Pool {
                 learned.breakers[class as usize].eject(now, cause, None);
                 learned.ejected_whole |= 1 << class as u32;
                 state.publish(&learned);
-                drop(learned);
-                self.tell_breaker(now, i, class);
+                last = Some(learned.breakers[class as usize].state());
             }
         }
+        self.tell_whole(now, i, last);
     }
 
     /// A poll of the upstream's head ended, in failure if there is a cause.
@@ -131,6 +132,7 @@ impl Pool {
     /// out their back-off are admitted again. Their breakers remember how often that has happened.
     fn readmit_whole(&self, now: Mono, i: usize) {
         let state = &self.upstreams[i].state;
+        let mut last = None;
         for class in Class::ALL {
             let mut learned = state.learned();
             let bit = 1 << class as u32;
@@ -139,10 +141,10 @@ impl Pool {
                 learned.ejected_whole &= !bit;
                 learned.breakers[class as usize].readmit(now);
                 state.publish(&learned);
-                drop(learned);
-                self.tell_breaker(now, i, class);
+                last = Some(State::Admitting);
             }
         }
+        self.tell_whole(now, i, last);
     }
 
     /// An attempt has waited for `waited` and the upstream has sent nothing at all since it began: past the
@@ -167,8 +169,16 @@ impl Pool {
         self.state.events.send(Event::Breaker {
             at: now,
             upstream: upstream.component.clone(),
-            class,
+            class: Some(class),
             state,
         });
+    }
+
+    /// Tells that the classes of upstream `i` changed together.
+    fn tell_whole(&self, now: Mono, i: usize, state: Option<State>) {
+        if let Some(state) = state {
+            let upstream = self.upstreams[i].component.clone();
+            self.state.events.send(Event::Breaker { at: now, upstream, class: None, state });
+        }
     }
 }

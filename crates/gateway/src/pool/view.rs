@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use seawall_chain::method::Class;
-use seawall_model::{Cause, Mono, Name, Status, Wall};
+use seawall_model::{Cause, Mono, Name, Status};
 use seawall_runtime::clock::Clock;
 use serde::Serialize;
 
@@ -96,8 +96,8 @@ pub struct BreakerView {
     pub state: &'static str,
     /// What it was ejected for.
     pub cause: Option<Cause>,
-    /// Since when; `None` if since the start.
-    pub since: Option<Wall>,
+    /// Since when, RFC 3339; `None` if since the start.
+    pub since: Option<String>,
 }
 
 /// Time to an answer, in microseconds, over the busiest class.
@@ -167,7 +167,7 @@ impl Pool {
             mean: learned.paces[busiest].mean_us(),
             p95: learned.paces[busiest].quantile(now, 0.95),
         };
-        let since = |at: Mono| (at > Mono::ZERO).then(|| clock.wall_at(now, at));
+        let since = |at: Mono| (at > Mono::ZERO).then(|| clock.wall_at(now, at).to_string());
         let breakers = Class::ALL.into_iter().filter_map(|class| {
             let breaker = &learned.breakers[class as usize];
             let used = upstream.state.counts.attempts[class as usize].load(Relaxed) > 0;

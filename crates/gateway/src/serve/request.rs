@@ -31,7 +31,8 @@ pub(crate) async fn respond(worker: &Arc<Worker>, request: Request<Incoming>) ->
     };
     drop(routes);
     if pool.evm().is_none() {
-        return crate::forward::respond(worker, &pool, request).await;
+        // Boxed, here and below, so that the room of the usual call is not that of the largest.
+        return Box::pin(crate::forward::respond(worker, &pool, request)).await;
     }
     if request.method() != Method::POST {
         let mut refused = error(
@@ -54,7 +55,7 @@ pub(crate) async fn respond(worker: &Arc<Worker>, request: Request<Incoming>) ->
     };
     match envelope::parse_request(&body, worker.limits.batch) {
         Ok(envelope::Request::Single(call)) => single(call::answer(worker, &pool, &call).await, &pool),
-        Ok(envelope::Request::Batch(calls)) => batch(worker, &pool, calls).await,
+        Ok(envelope::Request::Batch(calls)) => Box::pin(batch(worker, &pool, calls)).await,
         Err(invalid) => {
             let mut out = Vec::with_capacity(128);
             envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use seawall_chain::method::Class;
 use seawall_gateway::Event;
 use seawall_model::{ComponentId, Fact, Mono, Record, RecordKind, Signal, Verdict, Wall};
 use seawall_runtime::{
@@ -53,13 +54,16 @@ impl Scribe {
         let at = |t: Mono| self.clock.wall_at(now, t);
         match event {
             Event::Breaker { at: t, upstream, class, state } => {
-                tracing::info!(%upstream, %class, state = state.as_str(), cause = ?state.cause(), "breaker");
-                let admitting = state.cause().is_none();
-                let payload =
-                    json!({"class": class.as_str(), "state": state.as_str(), "cause": state.cause()});
+                let name = class.map_or("all", Class::as_str);
+                tracing::info!(%upstream, class = name, state = state.as_str(), cause = ?state.cause(), "breaker");
+                let payload = json!({"class": name, "state": state.as_str(), "cause": state.cause()});
                 self.record_at(at(t), RecordKind::Breaker, Some(upstream.clone()), payload);
-                let fact = Fact::Breaker { class: class.as_str().into(), admitting, cause: state.cause() };
-                self.signal(seq, upstream, at(t), fact);
+                let admitting = state.cause().is_none();
+                for class in class.map_or_else(|| Class::ALL.to_vec(), |class| vec![class]) {
+                    let fact =
+                        Fact::Breaker { class: class.as_str().into(), admitting, cause: state.cause() };
+                    self.signal(seq, upstream.clone(), at(t), fact);
+                }
             }
             Event::Head { at: t, upstream, fault, number, agreed } => {
                 tracing::info!(%upstream, ?fault, number, agreed, "head");
