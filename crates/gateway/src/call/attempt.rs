@@ -54,6 +54,8 @@ pub(crate) struct Prove {
 /// What came of an attempt.
 pub(crate) struct Attempt {
     pub(crate) upstream: usize,
+    /// When it ended.
+    pub(crate) ended: Mono,
     pub(crate) took: Duration,
     pub(crate) end: End,
 }
@@ -104,7 +106,7 @@ impl Drop for InFlight {
 pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Attempt {
     let state = &ask.pool.upstreams[upstream].state;
     let _in_flight = InFlight::new(state);
-    let end = match exchange(&ask, upstream, &ask.body, ask.hold).await {
+    let end = match exchange(&ask, upstream, began).await {
         Ok((received, link)) => answered(&ask, upstream, received, link).await,
         Err(failure) => End::Failed(failure),
     };
@@ -112,22 +114,17 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
     if !matches!(end, End::Failed(Failure { cause: Cause::Connect, .. })) {
         state.heard(now);
     }
-    Attempt { upstream, took: now.since(began), end }
+    Attempt { upstream, ended: now, took: now.since(began), end }
 }
 
 /// One exchange on a pooled connection or a fresh one.
-async fn exchange(
-    ask: &Ask,
-    upstream: usize,
-    body: &Bytes,
-    hold: usize,
-) -> Result<(Received, Link), Failure> {
+async fn exchange(ask: &Ask, upstream: usize, now: Mono) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
-    if let Some(mut link) = worker.links.take(target.state.id, worker.clock.mono())
+    if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {
-        match link.exchange(request(ask, upstream, body), hold).await {
+        match link.exchange(request(ask, upstream, &ask.body), ask.hold).await {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
             // but that is one attempt more.
@@ -137,7 +134,7 @@ async fn exchange(
         }
     }
     let mut link = Box::pin(connect(ask, upstream)).await?;
-    match link.exchange(request(ask, upstream, body), hold).await {
+    match link.exchange(request(ask, upstream, &ask.body), ask.hold).await {
         Ok(received) => Ok((received, link)),
         Err(e) => Err(failure(&e)),
     }

@@ -50,7 +50,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
         let ask = Arc::new(ask);
         let outcome = match (hash, pool.evm()) {
             (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm.broadcast, &heads, deadline)).await,
-            _ => read(ask.clone(), &heads, deadline).await,
+            _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
         };
         match outcome {
             Outcome::Reorged if repins < REPINS => {

@@ -49,7 +49,11 @@ impl Race {
 
     /// Sends the call to one more upstream.
     pub(crate) fn start(&mut self, upstream: usize) {
-        let began = self.ask.worker.clock.mono();
+        self.start_at(self.ask.worker.clock.mono(), upstream);
+    }
+
+    /// As [`Self::start`], where the time is known already.
+    pub(crate) fn start_at(&mut self, began: Mono, upstream: usize) {
         self.tried.insert(upstream);
         self.begun += 1;
         let attempt = Box::pin(attempt(self.ask.clone(), upstream, began));
@@ -79,10 +83,10 @@ impl Race {
                 timer.as_mut().poll(cx).map(|()| None)
             })
             .await;
-            let now = self.ask.worker.clock.mono();
             match ended {
                 Some(attempt) => return Next::Ended(attempt),
                 None => {
+                    let now = self.ask.worker.clock.mono();
                     if let Some(attempt) = self.overdue(now) {
                         return Next::Ended(attempt);
                     }
@@ -127,7 +131,7 @@ impl Race {
             };
             let r = self.running.remove(i);
             let end = End::Failed(Failure::of(cause, true));
-            return Some(Attempt { upstream: r.upstream, took: waited, end });
+            return Some(Attempt { upstream: r.upstream, ended: now, took: waited, end });
         }
         None
     }
@@ -170,7 +174,7 @@ impl Ask {
     /// Takes in how an attempt ended that another one beat: an answer that is slow by the upstream's own
     /// past counts against it, since the other one shows that it need not be.
     fn settle_loser(&self, attempt: &Attempt) {
-        let now = self.worker.clock.mono();
+        let now = attempt.ended;
         let (pool, i, class) = (&self.pool, attempt.upstream, self.method.class);
         let us = attempt.took.as_micros() as u64;
         let slow = || pool.upstreams[i].state.learned().paces[class as usize].is_slow(us);

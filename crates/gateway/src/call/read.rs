@@ -50,6 +50,8 @@ struct Ledger {
     doubtful: Vec<(usize, Bytes, Duration)>,
     /// Upstreams that say they do not have the agreed block.
     without_block: u32,
+    /// When the last attempt ended.
+    now: Mono,
 }
 
 /// What to do after an attempt.
@@ -63,10 +65,9 @@ enum Verdict {
 }
 
 /// Reads through the pool until somebody gives a good answer or `deadline` comes.
-pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, deadline: Mono) -> Outcome {
+pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mono) -> Outcome {
     let pool = ask.pool.clone();
     let class = ask.method.class;
-    let began = ask.worker.clock.mono();
     let able = match ask.method.sticky {
         true => pool.keeper(began, class, heads),
         false => pool.able(began, &ask),
@@ -75,7 +76,7 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, deadline: Mono) -> Outcom
         return Outcome::Refused(Refusal::NobodyHealthy);
     };
     let mut race = Race::new(ask.clone());
-    race.start(first);
+    race.start_at(began, first);
     let mut ledger = Ledger::new(ask.clone());
     let delay = pool.hedge_after(class);
     let mut hedge = ask.method.idempotent.then_some(began + delay);
@@ -165,12 +166,20 @@ async fn elsewhere(
 
 impl Ledger {
     fn new(ask: Arc<Ask>) -> Self {
-        Self { ask, failures: Vec::new(), error: None, doubtful: Vec::new(), without_block: 0 }
+        Self {
+            ask,
+            failures: Vec::new(),
+            error: None,
+            doubtful: Vec::new(),
+            without_block: 0,
+            now: Mono::ZERO,
+        }
     }
 
     /// Takes in how an attempt ended and says what to do.
     fn take(&mut self, attempt: Attempt) -> Verdict {
         let (i, took) = (attempt.upstream, attempt.took);
+        self.now = attempt.ended;
         if let Some(failure) = self.ask.fault(&attempt.end) {
             self.failures.push((i, failure, took));
             if !self.ask.method.idempotent && failure.sent {
@@ -216,7 +225,7 @@ impl Ledger {
                 Verdict::Done(Outcome::Whole(body))
             }
             Blame::Incapable | Blame::Upstream => {
-                let now = self.ask.worker.clock.mono();
+                let now = self.now;
                 self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
                 if kind == Kind::NoBlock && pinned {
                     self.without_block += 1;
@@ -232,7 +241,7 @@ impl Ledger {
 
     /// Somebody gave an answer: those who failed have only themselves to blame.
     fn good(&mut self, i: usize, took: Duration) {
-        self.ask.pool.settle(self.ask.worker.clock.mono(), i, self.ask.method.class, took, Report::Answered);
+        self.ask.pool.settle(self.now, i, self.ask.method.class, took, Report::Answered);
         if !self.failures.is_empty() {
             self.ask.blame(&mut self.failures, true);
         }
@@ -241,7 +250,7 @@ impl Ledger {
     /// Somebody had what others said was not there.
     fn expose_gaps(&mut self, body: &[u8]) {
         let gap = !self.doubtful.is_empty() && settled(&self.ask.name, self.ask.reads, self.ask.agreed, body);
-        let now = self.ask.worker.clock.mono();
+        let now = self.now;
         for (i, _, took) in self.doubtful.drain(..) {
             let report = match gap {
                 true => Report::Failed { cause: Cause::Missing, asked: None },
@@ -253,7 +262,7 @@ impl Ledger {
 
     /// Two say that there is nothing.
     fn agree_on_nothing(&mut self) -> Outcome {
-        let now = self.ask.worker.clock.mono();
+        let now = self.now;
         let mut body = Bytes::new();
         for (i, answer, took) in self.doubtful.drain(..) {
             self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);

@@ -3,7 +3,13 @@
 mod body;
 mod request;
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
@@ -47,14 +53,25 @@ pub(crate) async fn connection(worker: &Arc<Worker>, conn: Conn, shutdown: &Shut
         answer
     });
     let mut serving = pin!(builder.serve_connection(TokioIo::new(conn), service));
-    let ended = tokio::select! {
-        biased;
-        ended = serving.as_mut() => ended,
-        () = shutdown.requested() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let mut stop = pin!(shutdown.requested());
+    let (mut listening, mut told) = (false, false);
+    // A select would ask after the shutdown at every wake-up; its waker stays good once it has been left
+    // there, since a task's waker never changes.
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            return Poll::Ready(ended);
         }
-    };
+        if !told && (!listening || shutdown.is_requested()) {
+            listening = true;
+            if stop.as_mut().poll(cx).is_ready() {
+                told = true;
+                serving.as_mut().graceful_shutdown();
+                return serving.as_mut().poll(cx);
+            }
+        }
+        Poll::Pending
+    })
+    .await;
     if let Err(error) = ended {
         tracing::trace!(error = &*error, "a client's connection ended early");
     }
