@@ -28,13 +28,13 @@ export async function until(what, ms, probe, pause = 50) {
 /**
  * Calls `fire(index, due)` for `rate * seconds` slots at even distances from `startAt` on, never waiting for
  * what `fire` starts. A slot that comes late is still fired; its lateness is returned, and a latency is to be
- * measured from `due`, so that a stall of the load itself is never hidden.
+ * measured from `due`, so that a stall of the load itself is never hidden. `stopped()` ends it early.
  */
-export async function openLoop({ rate, seconds, startAt, fire }) {
+export async function openLoop({ rate, seconds, startAt, fire, stopped = () => false }) {
   const total = Math.round(rate * seconds);
   const lags = new Float64Array(total);
   let next = 0;
-  while (next < total) {
+  while (next < total && !stopped()) {
     const t = now();
     for (; next < total; next += 1) {
       const due = startAt + (next * 1000) / rate;
@@ -44,5 +44,5 @@ export async function openLoop({ rate, seconds, startAt, fire }) {
     }
     await sleep(1);
   }
-  return lags;
+  return lags.subarray(0, next);
 }

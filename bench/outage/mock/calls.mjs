@@ -3,11 +3,18 @@
 
 import { FINALIZED_BEHIND, SAFE_BEHIND, areLogs, hashOf, hex, isBlock, stateAt } from './digest.mjs';
 
-const TAGS = [[6, ['latest', 0]], [1, ['safe', SAFE_BEHIND]], [1, ['finalized', FINALIZED_BEHIND]]];
+/**
+ * How much older than a `latest` one a `safe` or `finalized` answer may be: a block that was final a moment ago
+ * still is, and these heads are followed less often.
+ */
+const FINALITY_LATE = 2;
+const TAGS = [
+  [6, ['latest', 0, 0]], [1, ['safe', SAFE_BEHIND, FINALITY_LATE]], [1, ['finalized', FINALIZED_BEHIND, FINALITY_LATE]],
+];
 const DEEP = 100;
 
-const some = ({ lo, hi }, test) => {
-  for (let n = hi; n >= lo; n -= 1) if (test(n)) return true;
+const some = ({ lo, hi }, test, late = 0) => {
+  for (let n = hi; n >= lo - late; n -= 1) if (test(n)) return true;
   return false;
 };
 
@@ -22,10 +29,10 @@ const SUBJECTS = [
 
 const stateTag = (rng) => {
   const [method, subject] = rng.weighted(SUBJECTS)(rng);
-  const [tag, behind] = rng.weighted(TAGS);
+  const [tag, behind, late] = rng.weighted(TAGS);
   return {
     kind: `state-${tag}`, method, params: [...subject, tag],
-    right: (r, w) => some(w, (n) => r === stateAt(n - behind, method, subject)),
+    right: (r, w) => some(w, (n) => r === stateAt(n - behind, method, subject), late),
   };
 };
 
@@ -58,10 +65,10 @@ const number = () => ({
 });
 
 const blockTag = (rng) => {
-  const [tag, behind] = rng.weighted(TAGS);
+  const [tag, behind, late] = rng.weighted(TAGS);
   return {
     kind: `block-${tag}`, method: 'eth_getBlockByNumber', params: [tag, false],
-    right: (r, w) => some(w, (n) => isBlock(r, n - behind)),
+    right: (r, w) => some(w, (n) => isBlock(r, n - behind), late),
     tells: tag === 'latest' ? (r) => Number(r?.number) : undefined,
   };
 };

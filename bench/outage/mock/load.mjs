@@ -14,6 +14,7 @@ const BATCH_MAX = 6;
 const ACCEPTED_KEPT = 64;
 const SETTLED_AFTER = 4;
 const EXAMPLES = 4;
+const NEAR = 40;
 const GAS = { gasLimit: 21_000n, maxFeePerGas: 10n, maxPriorityFeePerGas: 1n };
 
 const { url, rate, seconds, startAt, seed, labDir, writesPerSecond } = workerData;
@@ -26,8 +27,10 @@ const result = { requests: 0, failed: 0, wrong: 0, backwards: 0, sent: [], laten
 const writeEvery = writesPerSecond > 0 ? Math.round(rate / writesPerSecond) : Infinity;
 let inFlight = 0;
 let nonce = 0;
+let stop = false;
 
-const lags = await openLoop({ rate, seconds, startAt, fire: (i, due) => void fire(i, due) });
+parentPort.once('message', () => (stop = true));
+const lags = await openLoop({ rate, seconds, startAt, fire: (i, due) => void fire(i, due), stopped: () => stop });
 while (inFlight > 0) await sleep(10);
 parentPort.postMessage({ ...result, lags });
 
@@ -80,7 +83,14 @@ async function check(drawn, send) {
   }
   if (!wrong) return;
   result.wrong += 1;
-  example('wrong', now(), `${wrong.call.kind} ${JSON.stringify(wrong.call.params)} window ${wrong.lo}..${wrong.hi} got ${JSON.stringify(wrong.got).slice(0, 300)}`);
+  const { call, got } = wrong;
+  example('wrong', now(), `${call.kind} ${JSON.stringify(call.params)} in ${lo}..${hi}: ${trueAt(wrong)}; got ${JSON.stringify(got).slice(0, 300)}`);
+}
+
+/** The block at which a wrong answer would have been right, if there is one near. */
+function trueAt({ call, got, lo, hi }) {
+  for (let n = hi + NEAR; n >= lo - NEAR; n -= 1) if (call.right(got, { lo: n, hi: n })) return `true at ${n}`;
+  return 'true at no block near';
 }
 
 async function write() {

@@ -8,9 +8,11 @@ import { EXPECTED } from './expected.mjs';
 import { CHAIN_ID, Nodes, load } from './nodes.mjs';
 
 const BEFORE_S = 1;
-const AFTER_S = 4;
 const START_IN_MS = 400;
-const SETTLE_MS = 30_000;
+/** Somewhat over the longest that a breaker waits before it lets a call find out (30 s). */
+const RECOVERY_S = 40;
+/** The load goes on for a while after the last breaker admits again. */
+const AFTER_MS = 1000;
 const WATCH_MS = 100;
 const WRITES_A_SECOND = 4;
 const SMOKE = ['hang', 'partial', 'lag:5', 'accepted502'];
@@ -46,12 +48,11 @@ export async function modes({ lab, stage, settings, say }) {
 
 async function oneMode({ lab, nodes, seawall, mode, bad, rate, seconds, seed }) {
   const name = nodes.names[bad];
-  const notSettled = seawall ? await settle(seawall) : null;
   const before = seawall ? await causesInMetrics(seawall, name) : new Map();
   const since = Date.now();
-  const startAt = now() + START_IN_MS;
   const url = seawall ? seawall.url : nodes.url(bad);
-  const running = load(lab, { url, rate, seconds: BEFORE_S + seconds + AFTER_S, startAt, seed, writesPerSecond: WRITES_A_SECOND });
+  const length = BEFORE_S + seconds + RECOVERY_S;
+  const running = load(lab, { url, rate, seconds: length, startAt: now() + START_IN_MS, seed, writesPerSecond: WRITES_A_SECOND });
   await sleep(START_IN_MS + BEFORE_S * 1000);
   await nodes.behave(bad, mode);
   const watcher = new Watcher(seawall, name, EXPECTED[mode]);
@@ -59,7 +60,10 @@ async function oneMode({ lab, nodes, seawall, mode, bad, rate, seconds, seed }) 
   const seen = await watcher.stop();
   const after = seawall ? await causesInMetrics(seawall, name) : new Map();
   await nodes.behave(bad, 'ok');
-  const found = await running;
+  const recovery = seawall ? await recovered(seawall) : { ms: null, standing: [] };
+  await sleep(AFTER_MS);
+  running.stop();
+  const found = await running.found;
   const accepted = await nodes.accepted();
   const lost = found.sent.filter((hash) => !accepted[hash]).length;
   const figures = {
@@ -68,8 +72,7 @@ async function oneMode({ lab, nodes, seawall, mode, bad, rate, seconds, seed }) 
     expected: EXPECTED[mode],
     metrics: [...after].filter(([cause, count]) => count > (before.get(cause) ?? 0)).map(([cause]) => cause),
     journal: seawall ? await causesInJournal(seawall, name, since) : [],
-    seen_ms: seen.after, others_blamed: [...seen.others],
-    not_settled: notSettled,
+    seen_ms: seen.after, others_blamed: [...seen.others], recovered_ms: recovery.ms, not_recovered: recovery.standing,
   };
   return { figures, examples: found.examples };
 }
@@ -90,28 +93,26 @@ function missed(row, named) {
     }
   }
   if (row.others_blamed.length > 0) out.push(`${row.mode}: blamed as well: ${row.others_blamed.join(', ')}`);
-  if (row.not_settled) out.push(`${row.mode}: before it, not recovered: ${row.not_settled}`);
+  if (row.not_recovered.length > 0) out.push(`${row.mode}: not recovered: ${row.not_recovered.join(', ')}`);
   return out;
 }
 
-/** Waits until every upstream is served from again; null, or what still stands in the way. */
-async function settle(seawall) {
-  let blamed = [];
-  try {
-    await until('recovery', SETTLE_MS, async () => {
-      blamed = (await seawall.pool()).upstreams.flatMap(blame);
-      return blamed.length === 0;
-    });
-    return null;
-  } catch {
-    return blamed.join(' ');
-  }
+/** Waits, the load going on, until every upstream is served from again; and what stands when the time is up. */
+async function recovered(seawall) {
+  const start = now();
+  let standing = [];
+  const well = await until('recovery', (RECOVERY_S - 2) * 1000, async () => {
+    standing = (await seawall.pool()).upstreams.flatMap(blame);
+    return standing.length === 0;
+  }).catch(() => false); // told by what still stands
+  return { ms: well ? Math.round(now() - start) : null, standing };
 }
 
-/** What stands against an upstream, as `name:cause`. */
+/** What stands against an upstream, as `name:cause` or `name:class:cause`. */
 function blame(upstream) {
-  const causes = [upstream.fault, ...upstream.breakers.filter((b) => b.state !== 'admitting').map((b) => b.cause ?? b.state)];
-  return causes.filter(Boolean).map((cause) => `${upstream.name}:${cause}`);
+  const fault = upstream.fault ? [upstream.fault] : [];
+  const ejected = upstream.breakers.filter((b) => b.state !== 'admitting').map((b) => `${b.class}:${b.cause ?? b.state}`);
+  return [...fault, ...ejected].map((cause) => `${upstream.name}:${cause}`);
 }
 
 /** How often each cause has been counted for the upstream, in any metric that has both as labels. */
@@ -157,7 +158,7 @@ class Watcher {
       for (const upstream of pool.upstreams) {
         const blamed = blame(upstream);
         if (upstream.name !== name) blamed.forEach((b) => seen.others.add(b));
-        else if (seen.after === null && blamed.some((b) => expected.includes(b.split(':')[1]))) seen.after = Math.round(now() - start);
+        else if (seen.after === null && blamed.some((b) => expected.includes(b.split(':').at(-1)))) seen.after = Math.round(now() - start);
       }
       await sleep(WATCH_MS);
     }

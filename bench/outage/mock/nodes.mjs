@@ -42,12 +42,13 @@ export class Nodes {
   }
 }
 
-/** Runs the mixed load in a thread of its own and gives what it found. */
+/** Starts the mixed load in a thread of its own: `found` is what it will have found, `stop()` ends it early. */
 export function load(lab, data) {
   const worker = new Worker(new URL('load.mjs', import.meta.url), { workerData: { ...data, labDir: lab.dir } });
-  return new Promise((resolve, reject) => {
+  const found = new Promise((resolve, reject) => {
     worker.once('message', (result) => resolve(worker.terminate().then(() => result)));
     worker.once('error', reject);
     worker.once('exit', () => reject(new Error('load thread ended early')));
   });
+  return { found, stop: () => worker.postMessage('stop') };
 }

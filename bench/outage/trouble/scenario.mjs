@@ -52,7 +52,7 @@ async function oneTrouble({ lab, stage, nodes, name, rate, seconds }) {
     const loading = load(lab, { url: seawall.url, rate, seconds: length, startAt, seed: 15485863, writesPerSecond: WRITES_A_SECOND });
     await sleep(START_IN_MS);
     const [evidence] = await Promise.all([during(length), cordons(seawall, length)]);
-    return { ...(await loading), evidence };
+    return { ...(await loading.found), evidence };
   };
   const quiet = await run(Math.min(seconds, QUIET_S), async () => '');
   const troubled = await run(seconds, (length) => plan.during(seawall, length));
