@@ -75,7 +75,7 @@ impl Envelope {
 
     /// True if the envelope commits to `salted`, the salt and the payload after it.
     pub fn commits_to(&self, salted: &[u8]) -> bool {
-        Hash::of(&[salted]) == self.commit
+        Hash::of(salted) == self.commit
     }
 }
 

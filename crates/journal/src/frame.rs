@@ -49,7 +49,7 @@ impl Frame {
             kind: record.kind,
             component: record.component.clone(),
             at: record.at,
-            commit: Hash::of(&[&salted]),
+            commit: Hash::of(&salted),
         };
         let mut bytes = Vec::with_capacity(LEAF_PREFIX + 256 + PAYLOAD_PREFIX + salted.len());
         bytes.extend_from_slice(&[0; LEAF_PREFIX]);

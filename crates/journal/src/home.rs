@@ -5,6 +5,7 @@
 //! key           the private key (0600)                    tile/     C2SP tlog-tiles
 //! checkpoint    C2SP checkpoint                           payload/  salts and payloads, erasable
 //! witnessed     newest cosigned checkpoint                requests/ asked of the running writer
+//! witnesses     keys of the witnesses that cosigned it
 //! instance      tells this directory from a copy          archive/  the logs this one was restored from
 //! lock          held by the writer                        tmp/      files before they are named
 //! ```

@@ -22,6 +22,7 @@ mod request;
 mod store;
 pub mod tile;
 mod tree;
+mod verify;
 mod wal;
 mod writer;
 
@@ -38,5 +39,6 @@ pub use proof::{Proof, ProofError, Proved};
 pub use reader::{Entry, ReadError, Reader};
 pub use request::{Answer, AskError, Request, ask};
 pub use store::{ChangeError, OpenError, Recovery, Store, StoreOptions, encode};
+pub use verify::{Finding, MOST_FINDINGS, Report, VerifyOptions, verify};
 pub use wal::{Batch, BatchError, Torn};
 pub use writer::Writer;

@@ -57,7 +57,7 @@ impl VerifierKey {
 
     /// The key id that signature lines carry.
     pub fn id(&self) -> [u8; 4] {
-        let hash = Hash::of(&[self.name.as_bytes(), b"\n", &[self.algorithm.byte()], &self.public]);
+        let hash = Hash::of(&[self.name.as_bytes(), b"\n", &[self.algorithm.byte()], &self.public].concat());
         [hash.0[0], hash.0[1], hash.0[2], hash.0[3]]
     }
 
@@ -218,6 +218,11 @@ impl Note {
     /// The text, with its last newline.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The signature lines.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
     }
 
     /// Checks that `key` signed the text.

@@ -60,6 +60,14 @@ impl Tile {
         PathBuf::from(path)
     }
 
+    /// The level of the tile; 0 for bundles.
+    pub fn level(self) -> u32 {
+        match self.kind {
+            Kind::Level(level) => u32::from(level),
+            Kind::Entries | Kind::Payload => 0,
+        }
+    }
+
     /// The directory of the tile's partial forms.
     pub fn partial_dir(self) -> PathBuf {
         let mut path = Self { width: WIDTH, ..self }.path().into_os_string();

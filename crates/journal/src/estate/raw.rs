@@ -9,6 +9,7 @@ use seawall_model::{
 };
 
 use super::JournalSection;
+use crate::VerifierKey;
 
 section! {
     /// The journal: an append-only Merkle log of all that happens. Not kept if this is absent.
@@ -69,6 +70,13 @@ impl RawJournal {
         good &= within(segment_fits, self.segment.place, "segment", bounds);
         if let Some(beyond) = self.witnesses.get(MAX_WITNESSES) {
             refuse(beyond.place, format!("at most {MAX_WITNESSES} witnesses are taken"));
+            good = false;
+        }
+        for key in self.witnesses.iter().filter(|w| w.value.parse::<VerifierKey>().is_err()) {
+            refuse(
+                key.place,
+                "this is no verifier key of the form `name+id+key` (C2SP signed-note)".to_owned(),
+            );
             good = false;
         }
         let dir = PathBuf::from(&dir?.value);

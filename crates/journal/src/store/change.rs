@@ -4,7 +4,7 @@ use std::path::Path;
 
 use seawall_model::{RecordKind, Wall};
 
-use super::{KEY, NEXT_KEY, ORIGIN, Store, about_the_log, encode};
+use super::{KEY, NEXT_KEY, ORIGIN, Store, WITNESSES, about_the_log, encode};
 use crate::{
     checkpoint::SignedCheckpoint,
     entropy::Entropy,
@@ -87,6 +87,14 @@ impl ChangeError {
     }
 }
 
+/// Reads the keys of the witnesses that cosigned.
+pub(crate) fn parse_witnesses(bytes: &[u8]) -> Option<Vec<VerifierKey>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let keys = text.lines().map(|line| line.parse().ok()).collect::<Option<Vec<VerifierKey>>>()?;
+    let again: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    (again == text).then_some(keys)
+}
+
 impl Store {
     fn reader(&self) -> Result<Reader, ReadError> {
         Reader::open(self.home.disk().clone(), self.home.dir())
@@ -153,6 +161,7 @@ impl Store {
         if cosigned == 0 {
             return Err(ChangeError::NoWitness);
         }
+        self.remember_witnesses(&kept)?;
         if kept.checkpoint() == self.checkpoint().checkpoint() {
             self.tree.replace_checkpoint(kept.clone())?;
         }
@@ -161,6 +170,21 @@ impl Store {
             self.home.put(Path::new(WITNESSED), kept.to_string().as_bytes(), Durability::Now)?;
         }
         Ok(cosigned)
+    }
+
+    /// Keeps the keys of those that cosigned beside the log, so that their signatures can be checked.
+    fn remember_witnesses(&self, cosigned: &SignedCheckpoint) -> Result<(), ChangeError> {
+        let mut keys = match self.home.read_if_there(WITNESSES)? {
+            Some(bytes) => {
+                parse_witnesses(&bytes).ok_or_else(|| Damage::new(WITNESSES, "does not decode"))?
+            }
+            None => Vec::new(),
+        };
+        keys.extend(self.witnesses.iter().filter(|key| cosigned.verify(key).is_ok()).cloned());
+        keys.sort();
+        keys.dedup();
+        let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        Ok(self.home.put(Path::new(WITNESSES), text.as_bytes(), Durability::Now)?)
     }
 
     /// The checkpoint offered, with the cosignatures it had before and none of the offer's.

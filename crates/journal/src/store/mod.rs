@@ -24,7 +24,9 @@ mod change;
 mod open;
 
 pub use change::ChangeError;
+pub(crate) use change::parse_witnesses;
 pub use open::OpenError;
+pub(crate) use open::is_instance;
 
 /// The file that says who the log is.
 pub(crate) const ORIGIN: &str = "origin";
@@ -37,6 +39,9 @@ pub(crate) const NEXT_KEY: &str = "key.next";
 
 /// Tells the directory from a copy of it.
 pub(crate) const INSTANCE: &str = "instance";
+
+/// The keys of the witnesses whose cosignatures were taken.
+pub(crate) const WITNESSES: &str = "witnesses";
 
 /// Held by the writer.
 pub(crate) const LOCK: &str = "lock";

@@ -208,7 +208,7 @@ pub(crate) fn instance(home: &Home) -> Result<String, DiskError> {
 }
 
 fn instance_of(number: u64) -> String {
-    let check = Hash::of(&[b"seawall instance", &number.to_be_bytes()]);
+    let check = Hash::of(format!("seawall instance {number}").as_bytes());
     format!("{number} {check}\n")
 }
 
