@@ -99,9 +99,9 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         if with_tags {
             tags_at = began + TAGS_EVERY;
         }
-        let asked =
-            tokio::time::timeout(pool.section.hang, ask(&poller, &pool, i, &mut link, with_tags)).await;
-        let outcome = asked.unwrap_or(Err(Cause::Timeout));
+        let mut line =
+            Line { poller: &poller, upstream: &pool.upstreams[i], limit: pool.section.hang, link: &mut link };
+        let outcome = ask(&mut line, &pool, i, with_tags).await;
         if outcome.is_err() {
             link = None;
         }
@@ -130,84 +130,77 @@ struct Seen {
     confirmed: Option<Block>,
 }
 
-async fn ask(
-    poller: &Poller,
-    pool: &Pool,
-    i: usize,
-    link: &mut Option<Link>,
-    with_tags: bool,
-) -> Result<Seen, Cause> {
+async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Result<Seen, Cause> {
     let evm = pool.evm().ok_or(Cause::Incapable)?;
-    let upstream = &pool.upstreams[i];
-    let chain = call(poller, upstream, link, "eth_chainId", "[]").await?;
+    let chain = line.call("eth_chainId", "[]").await?;
     let chain = parse_answer(&chain)
         .ok()
         .and_then(|a| serde_json::from_str::<&str>(a.result?.get()).ok().and_then(parse_quantity));
     let chain = chain.ok_or(Cause::Malformed)? == evm.chain_id.0;
-    let head = block(poller, upstream, link, "latest").await?.ok_or(Cause::Missing)?;
+    let head = line.block("latest").await?.ok_or(Cause::Missing)?;
     let mut seen = Seen { chain, head, safe: None, finalized: None, confirmed: None };
     if with_tags {
-        seen.safe = tag(poller, upstream, link, "safe").await?;
-        seen.finalized = tag(poller, upstream, link, "finalized").await?;
+        seen.safe = line.tag("safe").await?;
+        seen.finalized = line.tag("finalized").await?;
     }
     let confirm = pool.state.tracker().confirm(i);
     if let Some(number) = confirm {
-        let block = block(poller, upstream, link, &format!("{number:#x}")).await?;
+        let block = line.block(&format!("{number:#x}")).await?;
         seen.confirmed = block.map(|b| b.block());
     }
     Ok(seen)
 }
 
-/// The block that a tag means. Chains without finality refuse the tag: then there is none, and that is no
-/// fault.
-async fn tag(
-    poller: &Poller,
-    upstream: &Upstream,
-    link: &mut Option<Link>,
-    tag: &str,
-) -> Result<Option<Block>, Cause> {
-    match block(poller, upstream, link, tag).await {
-        Ok(seen) => Ok(seen.map(|s| s.block())),
-        Err(Cause::Incapable) => Ok(None),
-        Err(cause) => Err(cause),
+/// The poll's own connection to one upstream.
+struct Line<'a> {
+    poller: &'a Poller,
+    upstream: &'a Upstream,
+    /// Time for each call. Not for a whole poll: that is several, and far away is not unwell.
+    limit: Duration,
+    link: &'a mut Option<Link>,
+}
+
+impl Line<'_> {
+    /// The block that a tag means. Chains without finality refuse the tag: then there is none, and that is
+    /// no fault.
+    async fn tag(&mut self, tag: &str) -> Result<Option<Block>, Cause> {
+        match self.block(tag).await {
+            Ok(seen) => Ok(seen.map(|s| s.block())),
+            Err(Cause::Incapable) => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
-}
 
-async fn block(
-    poller: &Poller,
-    upstream: &Upstream,
-    link: &mut Option<Link>,
-    tag: &str,
-) -> Result<Option<HeadSeen>, Cause> {
-    let body = call(poller, upstream, link, "eth_getBlockByNumber", &format!("[\"{tag}\",false]")).await?;
-    let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
-    let Some(result) = answer.result.filter(|_| !answer.is_null()) else { return Ok(None) };
-    HeadSeen::from_result(result).map(Some).map_err(|_| Cause::Malformed)
-}
+    async fn block(&mut self, tag: &str) -> Result<Option<HeadSeen>, Cause> {
+        let body = self.call("eth_getBlockByNumber", &format!("[\"{tag}\",false]")).await?;
+        let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
+        let Some(result) = answer.result.filter(|_| !answer.is_null()) else { return Ok(None) };
+        HeadSeen::from_result(result).map(Some).map_err(|_| Cause::Malformed)
+    }
 
-/// One call on the poll's own connection; the body of an answer that is no fault.
-async fn call(
-    poller: &Poller,
-    upstream: &Upstream,
-    link: &mut Option<Link>,
-    method: &str,
-    params: &str,
-) -> Result<Bytes, Cause> {
-    let mut fresh = link.is_none();
-    loop {
-        let conn = match link {
-            Some(conn) => conn,
-            None => {
-                fresh = true;
-                let conn =
-                    poller.net.connect(&upstream.section.endpoint).await.map_err(|_| Cause::Connect)?;
-                link.insert(Link::start(conn).await.map_err(|_| Cause::Connect)?)
+    /// The body of an answer that is no fault. After an error the connection is not to be used again.
+    async fn call(&mut self, method: &str, params: &str) -> Result<Bytes, Cause> {
+        let limit = self.limit;
+        tokio::time::timeout(limit, self.untimed(method, params)).await.unwrap_or(Err(Cause::Timeout))
+    }
+
+    async fn untimed(&mut self, method: &str, params: &str) -> Result<Bytes, Cause> {
+        let mut fresh = self.link.is_none();
+        loop {
+            let link = match self.link {
+                Some(link) => link,
+                None => {
+                    fresh = true;
+                    let to = &self.upstream.section.endpoint;
+                    let conn = self.poller.net.connect(to).await.map_err(|_| Cause::Connect)?;
+                    self.link.insert(Link::start(conn).await.map_err(|_| Cause::Connect)?)
+                }
+            };
+            match exchange(self.poller, self.upstream, link, method, params).await {
+                // Closed while it lay idle between polls: that says nothing yet.
+                Err(Cause::Reset) if !fresh => *self.link = None,
+                outcome => return outcome,
             }
-        };
-        match exchange(poller, upstream, conn, method, params).await {
-            // Closed while it lay idle between polls: that says nothing yet.
-            Err(Cause::Reset) if !fresh => *link = None,
-            outcome => return outcome,
         }
     }
 }
