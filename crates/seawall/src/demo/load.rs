@@ -16,7 +16,7 @@ use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use super::{
     rpc::{Rpc, RpcError, block_number, quantity},
     tally::{Ending, Tally},
-    truth::{Block, Judgement, Ledger, Question, TOLERATED_AGE},
+    truth::{Block, Floor, Judgement, Ledger, Question, TOLERATED_AGE},
 };
 
 /// The account whose balance the clients watch.
@@ -107,8 +107,9 @@ struct Client {
 #[derive(Default)]
 struct Known {
     ledger: Ledger,
-    /// The newest block in any answer so far: no later request may be answered from an older one.
-    seen: u64,
+    /// The newest block in any answer so far, and to which method: no later request may be answered from
+    /// an older one.
+    seen: Option<Floor>,
     /// Answers about blocks that were not in the ledger when they came.
     early: Vec<Answered>,
 }
@@ -116,7 +117,7 @@ struct Known {
 /// An answer and all it takes to judge it.
 struct Answered {
     question: Question,
-    floor: u64,
+    floor: Floor,
     took: Duration,
     outcome: Result<Value, RpcError>,
 }
@@ -225,7 +226,10 @@ impl Client {
         let (question, floor) = {
             let known = self.known.borrow();
             let head = known.ledger.head().unwrap_or(0);
-            (question(n, head, &known.ledger), known.seen.max(head.saturating_sub(TOLERATED_AGE)))
+            let aged =
+                Floor { block: head.saturating_sub(TOLERATED_AGE), by: "the chain, three blocks earlier," };
+            let floor = known.seen.filter(|seen| seen.block > aged.block).unwrap_or(aged);
+            (question(n, head, &known.ledger), floor)
         };
         let (method, params) = question.call(WATCHED);
         let (seawall, route) = (self.seawall.clone(), self.route.clone());
@@ -241,7 +245,9 @@ impl Client {
             Err(e) => Ending::Failed(format!("{}: {e}", answered.question.call(WATCHED).0)),
             Ok(value) => match (known.ledger.judge(&answered.question, value, answered.floor), patience) {
                 (Judgement::Right(block), _) => {
-                    known.seen = known.seen.max(block.unwrap_or(0));
+                    let by = answered.question.call(WATCHED).0;
+                    let newer = block.filter(|block| known.seen.is_none_or(|seen| *block > seen.block));
+                    known.seen = newer.map(|block| Floor { block, by }).or(known.seen);
                     Ending::Right
                 }
                 (Judgement::Wrong(how), _) => Ending::Wrong(format!("{:?}: {how}", answered.question)),

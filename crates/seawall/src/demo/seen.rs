@@ -42,6 +42,7 @@ pub(super) struct Upstream {
     pub(super) name: String,
     pub(super) cordoned: bool,
     pub(super) fault: Option<String>,
+    pub(super) fresh: Option<bool>,
     pub(super) head: Option<Head>,
     pub(super) breakers: Vec<Breaker>,
     pub(super) latency_us: Latency,
@@ -103,6 +104,8 @@ impl Upstream {
             (Standing::Out, with_cause("ejected", b))
         } else if let Some(b) = breaker("probing") {
             (Standing::Probing, with_cause("probing", b))
+        } else if self.fresh == Some(false) {
+            (Standing::Probing, "its head is not known".to_owned())
         } else {
             (Standing::Good, "admitting".to_owned())
         }
@@ -136,6 +139,7 @@ mod tests {
         check(json!({"breakers": [b("probing", None)]}), "probing");
         check(json!({"breakers": [json!({"class": "trace", "state": "ejected"})]}), "admitting");
         check(json!({"fault": "lagging", "breakers": [b("ejected", Some("hang"))]}), "not believed: lagging");
+        check(json!({"fresh": false}), "its head is not known");
         check(json!({"cordoned": true, "fault": "lagging"}), "cordoned");
     }
 }

@@ -21,7 +21,7 @@ use super::{
     plain, records, say,
     scene::{Attempts, Scene, Since},
     screen,
-    seen::{Journal, Pool, Pools},
+    seen::{Journal, Pool, Pools, Standing},
     stage::{Fault, Stage, Who, refusal},
     tour::{Step, Tour},
 };
@@ -32,6 +32,8 @@ pub(super) const TICK: Duration = Duration::from_millis(50);
 const TICKS_A_PICTURE: u64 = 5;
 /// Ticks from one plain line, and from one look at the records, to the next.
 const TICKS_A_SECOND: u64 = 20;
+/// How long the tour waits, in all, for Seawall to take healed providers back.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long Seawall has to tell how it is; a picture does without what is late.
 const TELLING: Duration = Duration::from_millis(500);
 
@@ -71,6 +73,8 @@ struct Show<'a> {
     untold: Option<String>,
     records: Vec<String>,
     attempts: Attempts,
+    /// What Seawall last said of the pool.
+    pool: Option<Pool>,
 }
 
 /// What a key asks for.
@@ -96,6 +100,7 @@ impl<'a> Show<'a> {
             untold: None,
             records,
             attempts: Attempts::over(pictures),
+            pool: None,
         }
     }
 
@@ -137,7 +142,7 @@ impl<'a> Show<'a> {
     }
 
     async fn in_lines(mut self, length: Duration) -> Result<(), DemoError> {
-        let mut tour = Tour::of(length);
+        let (mut tour, mut due, mut waited) = (Tour::of(length), None, Duration::ZERO);
         let mut tick = tokio::time::interval(TICK);
         let mut stop = doing("wait for signals", signal(SignalKind::terminate()))?;
         let mut interrupt = doing("wait for signals", signal(SignalKind::interrupt()))?;
@@ -147,10 +152,20 @@ impl<'a> Show<'a> {
                 _ = stop.recv() => break,
                 _ = interrupt.recv() => break,
             }
-            match tour.next(self.began.elapsed()) {
+            due = due.or_else(|| tour.next(self.began.elapsed().saturating_sub(waited)));
+            match due {
                 Some(Step::Break(who, fault)) => self.break_(who, fault).await?,
                 Some(Step::Heal(who)) => self.heal(who).await?,
                 None => {}
+            }
+            match self.refused.take() {
+                // The tour stands still until it may go on.
+                Some(_) if waited < LONGEST_WAIT => waited += TICK,
+                Some(why) => {
+                    say(&format!("-- left out: {why}"));
+                    due = None;
+                }
+                None => due = None,
             }
             if let Some(told) = self.untold.take() {
                 say(&format!("-- {told}"));
@@ -159,7 +174,7 @@ impl<'a> Show<'a> {
                 say(&plain::line(&self.scene().await));
             }
             self.check_children()?;
-            if self.began.elapsed() >= length {
+            if self.began.elapsed() >= length + waited {
                 break;
             }
         }
@@ -167,12 +182,21 @@ impl<'a> Show<'a> {
     }
 
     async fn break_(&mut self, who: Who, fault: Fault) -> Result<(), DemoError> {
-        self.refused = refusal(self.stage.deeds(), who, fault);
+        self.refused = refusal(self.stage.deeds(), who, fault).or_else(|| self.unready(who, fault));
         if self.refused.is_none() {
             doing(format!("{} {who}", fault.verb()), self.stage.break_(who, fault).await)?;
             self.tell(format!("{who} is {}", fault.state()));
         }
         Ok(())
+    }
+
+    /// Two healthy providers outvote a third only once Seawall believes them both again.
+    fn unready(&self, who: Who, fault: Fault) -> Option<&'static str> {
+        let pool = self.pool.as_ref()?;
+        let others = pool.upstreams.iter().filter(|upstream| upstream.name != who.upstream());
+        let believed = others.filter(|upstream| upstream.standing().0 == Standing::Good).count();
+        let wait = fault.contradicts() && believed + 1 < Who::ALL.len();
+        wait.then_some("Seawall has not taken the others back yet: try again in a moment")
     }
 
     async fn heal(&mut self, who: Who) -> Result<(), DemoError> {
@@ -209,6 +233,7 @@ impl<'a> Show<'a> {
         let news = self.refused.map_or_else(|| self.since.news(&tally), str::to_owned);
         let attempts =
             |who: Who| pool.as_ref()?.upstreams.iter().find(|u| u.name == who.upstream()).map(|u| u.attempts);
+        self.pool = pool.clone();
         let shares = self.attempts.shares(Who::ALL.map(|who| attempts(who).unwrap_or(0)));
         Scene {
             elapsed: self.began.elapsed(),

@@ -103,7 +103,7 @@ impl Fault {
     }
 
     /// True if it makes the provider disagree with the others about the chain, so that they must outvote it.
-    fn contradicts(self) -> bool {
+    pub(super) fn contradicts(self) -> bool {
         match self {
             Self::Lag | Self::Lie => true,
             Self::Freeze | Self::Kill | Self::Fail | Self::Slow => false,

@@ -9,8 +9,8 @@ use super::rpc::{block_number, quantity};
 /// Blocks remembered; far more than a demo makes while a request is in flight.
 const REMEMBERED: usize = 4_096;
 /// An answer may be this many blocks older than the chain's head was when the request was sent: one that
-/// Seawall has not polled yet, and one that the first provider has not handed over.
-pub(super) const TOLERATED_AGE: u64 = 2;
+/// Seawall has not polled yet, and two that pass while the vote of a frozen provider still counts.
+pub(super) const TOLERATED_AGE: u64 = 3;
 
 /// One block of the true chain, as far as the demo asks about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +44,19 @@ pub(super) enum Question {
     Receipt(String, u64),
 }
 
+/// The oldest block that an answer about the newest one may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Floor {
+    /// Its number.
+    pub(super) block: u64,
+    /// What says so: the chain, or the method of an answer that had come before.
+    pub(super) by: &'static str,
+}
+
 /// What there is to say of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// It is right; as of this block, if it was about the newest one.
+    /// It is right; and if it was about the newest block, nobody may be told of an older one than this again.
     Right(Option<u64>),
     /// It is wrong, and how.
     Wrong(String),
@@ -75,7 +84,7 @@ impl Ledger {
     }
 
     /// Judges an answer; one about the newest block must be of block `floor` or a later one.
-    pub(super) fn judge(&self, question: &Question, answer: &Value, floor: u64) -> Judgement {
+    pub(super) fn judge(&self, question: &Question, answer: &Value, floor: Floor) -> Judgement {
         match question {
             Question::Head => self.current(block_number(answer), answer, floor),
             Question::HeadBlock => match block_number(&answer["number"]) {
@@ -86,12 +95,22 @@ impl Ledger {
             },
             Question::Balance => {
                 let Some(balance) = quantity(answer) else { return wrong(answer) };
-                match self.blocks.iter().rev().find(|(_, b)| b.balance == balance) {
-                    Some((number, _)) => self.current(Some(*number), answer, floor),
-                    None if self.blocks.last_key_value().is_some_and(|(_, b)| b.balance < balance) => {
+                // Blocks without a payment share a balance: the newest of them may be meant. And anvil answers
+                // a read at its newest block from the state of the one that it is making, if it comes at
+                // that very moment (seen without Seawall, for reads by hash too): so all that is certain is
+                // the block before the oldest of them.
+                let mut blocks = self.blocks.iter().filter(|(_, b)| b.balance == balance).map(|(n, _)| *n);
+                match (blocks.next(), blocks.last()) {
+                    (Some(oldest), newest) => {
+                        match self.current(Some(newest.unwrap_or(oldest)), answer, floor) {
+                            Judgement::Right(_) => Judgement::Right(oldest.checked_sub(1)),
+                            other => other,
+                        }
+                    }
+                    (None, _) if self.blocks.last_key_value().is_some_and(|(_, b)| b.balance < balance) => {
                         Judgement::Early
                     }
-                    None => wrong(answer),
+                    (None, _) => wrong(answer),
                 }
             }
             Question::BalanceAt(number) => match self.at(*number) {
@@ -105,11 +124,11 @@ impl Ledger {
         }
     }
 
-    fn current(&self, number: Option<u64>, answer: &Value, floor: u64) -> Judgement {
+    fn current(&self, number: Option<u64>, answer: &Value, floor: Floor) -> Judgement {
         match (number, self.head()) {
             (None, _) => wrong(answer),
-            (Some(n), _) if n < floor => {
-                Judgement::Wrong(format!("block {n} when {floor} was the oldest acceptable"))
+            (Some(n), _) if n < floor.block => {
+                Judgement::Wrong(format!("of block {n}, though {} had told of {}", floor.by, floor.block))
             }
             (Some(n), Some(head)) if n <= head => Judgement::Right(Some(n)),
             (Some(_), _) => Judgement::Early,
@@ -152,7 +171,7 @@ mod tests {
 
     #[track_caller]
     fn check(question: Question, answer: Value, floor: u64, expected: &str) {
-        let judged = match ledger().judge(&question, &answer, floor) {
+        let judged = match ledger().judge(&question, &answer, Floor { block: floor, by: "the chain" }) {
             Judgement::Right(Some(n)) => format!("right at {n}"),
             Judgement::Right(None) => "right".to_owned(),
             Judgement::Wrong(_) => "wrong".to_owned(),
@@ -170,7 +189,7 @@ mod tests {
         check(Question::HeadBlock, json!({"number": "0xa", "hash": "0xb10"}), 8, "right at 10");
         check(Question::HeadBlock, json!({"number": "0xa", "hash": "0xb11"}), 8, "wrong");
         check(Question::HeadBlock, json!({"number": "0xb", "hash": "0xb11"}), 8, "early");
-        check(Question::Balance, json!("0x3e8"), 8, "right at 10");
+        check(Question::Balance, json!("0x3e8"), 8, "right at 9");
         check(Question::Balance, json!("0x2bc"), 8, "wrong");
         check(Question::Balance, json!("0x3e7"), 8, "wrong");
         check(Question::Balance, json!("0x3e9"), 8, "early");
@@ -184,6 +203,14 @@ mod tests {
         check(Question::Receipt("0xt".into(), 3), json!({"blockNumber": "0x3"}), 8, "right");
         check(Question::Receipt("0xt".into(), 3), json!({"blockNumber": "0x4"}), 8, "wrong");
         check(Question::Receipt("0xt".into(), 3), Value::Null, 8, "wrong");
+    }
+
+    #[test]
+    fn a_balance_that_blocks_share_is_taken_for_the_newest_and_proves_the_oldest() {
+        let mut ledger = ledger();
+        ledger.add(11, Block { balance: 1_000, ..ledger.at(10).unwrap().clone() });
+        let judged = ledger.judge(&Question::Balance, &json!("0x3e8"), Floor { block: 11, by: "the chain" });
+        assert_eq!(judged, Judgement::Right(Some(9)));
     }
 
     #[test]
