@@ -125,7 +125,7 @@ fn admit(worker: &Arc<Worker>, conn: Conn, shutdown: &Shutdown, tasks: &mut Join
     }
     let (worker, shutdown) = (worker.clone(), shutdown.clone());
     tasks.spawn(async move {
-        serve::connection(&worker, conn, &shutdown).await;
+        serve::connection(worker.clone(), conn, shutdown).await;
         worker.connections.open.fetch_sub(1, Relaxed);
     });
 }
