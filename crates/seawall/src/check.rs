@@ -3,13 +3,13 @@
 use std::{
     fmt::Write as _,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use seawall_gateway::estate::PoolKind;
 use seawall_model::{
     ComponentId, ComponentKind,
-    estate::{Need, Severity},
+    estate::{Code, Need, Severity},
 };
 
 use crate::estate::{self, Estate, LoadError, Report, Surroundings};
@@ -48,9 +48,9 @@ pub fn run(args: &CheckArgs, with: &Surroundings<'_>, colour: bool, out: &mut dy
     let (report, estate) = match &loaded {
         Ok(estate) => (&estate.report, Some(estate)),
         Err(LoadError::Invalid { report }) => (&**report, None),
-        Err(e @ LoadError::Unreadable { .. }) => {
+        Err(e @ LoadError::Unreadable { path, cause }) => {
             if args.json {
-                writeln!(out, "{:#}", unreadable(&args.estate, e))?;
+                writeln!(out, "{:#}", unreadable(path, cause))?;
             } else {
                 let name = Severity::Error.as_str();
                 writeln!(out, "{name}: {e}\nhelp: `seawall init` writes a first estate")?;
@@ -74,16 +74,15 @@ fn code(report: &Report, strict: bool) -> u8 {
     if report.errors() > 0 || (strict && report.warnings() > 0) { exit::INVALID } else { exit::VALID }
 }
 
-fn unreadable(path: &std::path::Path, error: &LoadError) -> serde_json::Value {
-    let code = seawall_model::estate::Code::Unreadable;
+fn unreadable(path: &Path, cause: &io::Error) -> serde_json::Value {
     serde_json::json!([{
-        "code": code.as_str(),
-        "severity": code.severity().as_str(),
+        "code": Code::Unreadable.as_str(),
+        "severity": Code::Unreadable.severity().as_str(),
         "file": path.display().to_string(),
         "line": null,
         "column": null,
-        "message": error.to_string(),
-        "help": code.cure(),
+        "message": format!("cannot be read: {cause}"),
+        "help": Code::Unreadable.cure(),
     }])
 }
 

@@ -7,7 +7,7 @@ use seawall_model::estate::{Code, FileId, Place, Problem, Problems, Severity, So
 use serde_json::{Value, json};
 
 /// Everything found wrong with an estate, with the text it is about. Shows no secret: what may be one is
-/// replaced by `*`.
+/// masked.
 pub struct Report {
     sources: Sources,
     problems: Problems,
@@ -32,12 +32,12 @@ impl Report {
                 .any(|p| p.code == Code::Syntax && p.place.as_ref().is_some_and(of_file));
             let mut bytes = text.as_bytes().to_vec();
             for place in problems.hidden().iter().filter(|p| of_file(p)) {
-                hide(&mut bytes[place.span()]);
+                hide(&mut bytes[place.span()], |_| false);
             }
             if unread {
                 bytes.split_mut(|b| *b == b'\n').for_each(hide_value);
             }
-            String::from_utf8(bytes).expect("whole characters were replaced by `*` of the same length")
+            String::from_utf8(bytes).expect("characters were replaced by characters")
         };
         let veiled = sources.iter().map(|s| s.text.as_str()).enumerate().map(veil).collect();
         Self { sources, problems, veiled }
@@ -158,9 +158,18 @@ impl Report {
     }
 }
 
-/// Replaces all but line breaks by `*`.
-fn hide(bytes: &mut [u8]) {
-    bytes.iter_mut().filter(|b| !matches!(b, b'\n' | b'\r')).for_each(|b| *b = b'*');
+/// Replaces what `shown` does not spare, each character by one of as many bytes, so that places stay where
+/// they are in bytes and in characters. Line breaks are always spared.
+fn hide(text: &mut [u8], shown: impl Fn(char) -> bool) {
+    let mask = |c: char| match c.len_utf8() {
+        _ if c == '\n' || c == '\r' || shown(c) => c,
+        1 => '*',
+        2 => '·',
+        3 => '•',
+        _ => '🞄',
+    };
+    let veiled: String = std::str::from_utf8(text).expect("whole characters").chars().map(mask).collect();
+    text.copy_from_slice(veiled.as_bytes());
 }
 
 /// Of a line of a text that is not TOML, and so cannot be said to hold no secret, leaves a header or what
@@ -171,6 +180,5 @@ fn hide_value(line: &mut [u8]) {
         None if line.trim_ascii_start().starts_with(b"[") => return,
         None => 0,
     };
-    let shown = |b: u8| b.is_ascii_whitespace() || b.is_ascii_punctuation();
-    line[from..].iter_mut().filter(|b| !shown(**b)).for_each(|b| *b = b'*');
+    hide(&mut line[from..], |c| c.is_ascii_whitespace() || c.is_ascii_punctuation());
 }

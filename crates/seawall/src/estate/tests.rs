@@ -252,6 +252,9 @@ fn listeners_and_limits_are_judged() {
     check("limits.idle = '0s'", &["SW0106"]);
     check("journal.dir = ''", &["SW0106"]);
     check("journal = {}", &["SW0104"]);
+    let key = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
+    check(&format!("journal = {{ dir = 'j', witnesses = ['{key}'] }}"), &[]);
+    check("journal = { dir = 'j', witnesses = ['x', 'a+b+c'] }", &["SW0106"; 2]);
     check("journal = { dir = 'j', segment = '1kB', queue = 1, checkpoint_every = '1h' }", &["SW0106"; 3]);
     check("log.level = 'loud'", &["SW0106"]);
 }
@@ -342,6 +345,11 @@ fn columns_count_characters() {
     assert_eq!((&json[0]["line"], &json[0]["column"]), (&1.into(), &19.into()));
     let json = report("log = { \"é\" = 1, y = 2 }").to_json();
     assert_eq!((&json[0]["column"], &json[1]["column"]), (&9.into(), &18.into()));
+    // Where a secret was masked as well.
+    let report = report("log = { \"ü\" = 'é€😀', y = 2 }\n");
+    assert_eq!(report.to_json()[1]["column"], 22);
+    let shown = report.render(false);
+    assert!(shown.contains("seawall.toml:1:22") && shown.contains("\"ü\" = *·•🞄*, y = *"), "{shown}");
 }
 
 proptest! {
