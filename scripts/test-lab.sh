@@ -67,8 +67,8 @@ promtool check metrics <"$work/metrics.txt" || die "promtool does not like /metr
 pass "promtool accepts $(grep -c '^# TYPE' "$work/metrics.txt") metrics"
 kill "$daemon"
 wait "$daemon" || die "the daemon did not stop in order; see $work/seawall.log"
-"$seawall" log verify target/bench/journal || die "seawall log verify"
-scripts/verify-tiles/run target/bench/journal || die "the Go verifier refuses the journal"
+"$seawall" log verify --dir target/bench/journal || die "seawall log verify"
+(cd scripts/verify-tiles && go run . ../../target/bench/journal) || die "the Go verifier refuses the journal"
 pass "an independent verifier accepts the journal"
 kill "${pids[0]}"
 

@@ -291,7 +291,7 @@ fn summary(tally: &Tally, verified: &records::Verified, stopped: bool, seawall: 
         short(tally.slowest()),
     ));
     lines.push(format!("journal: {}", verified.words));
-    lines.push(format!("The records of what you saw: seawall log tail {}", seawall.journal.display()));
+    lines.push(format!("The records of what you saw: seawall log tail --dir {}", seawall.journal.display()));
     lines.join("\n")
 }
 
