@@ -1,8 +1,10 @@
 //! What is known of a pool's heads, as the data path sees it: one snapshot, swapped whole.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use seawall_chain::{
-    Block,
-    heads::{Agreed, Config, Standing, Tracker},
+    Block, Hash,
+    heads::{Config, Standing, Tracker},
     pin,
 };
 use seawall_model::{Cause, Mono};
@@ -17,6 +19,8 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heads {
     tags: Option<pin::Heads>,
+    /// The agreed chain, as far back as it is remembered.
+    pub(crate) history: Arc<BTreeMap<u64, Hash>>,
     /// Upstreams whose chain their peers support.
     pub(crate) serving: Set,
     /// Upstreams of which nothing fresh is known.
@@ -48,9 +52,15 @@ impl Heads {
     }
 
     /// The snapshot after `before`, going by what is agreed now.
-    pub(crate) fn next(before: &Self, agreed: &Agreed, now: Mono, polled: bool) -> Self {
+    pub(crate) fn next(before: &Self, tracker: &Tracker, now: Mono, polled: bool) -> Self {
+        let agreed = tracker.agreed();
+        let history = match before.latest() == agreed.latest {
+            true => before.history.clone(),
+            false => Arc::new(tracker.history().clone()),
+        };
         let mut heads = Self {
             tags: agreed.heads(),
+            history,
             faults: vec![None; agreed.upstreams.len()],
             own: agreed.upstreams.iter().map(|u| Some((u.head?.number, u.moved))).collect(),
             moved: agreed.since,
@@ -74,6 +84,11 @@ impl Heads {
     /// The agreed head.
     pub(crate) fn latest(&self) -> Option<Block> {
         self.tags.map(|t| t.latest)
+    }
+
+    /// The agreed block at a height, as far as it is remembered.
+    pub(crate) fn agreed(&self, number: u64) -> Option<Block> {
+        self.history.get(&number).map(|hash| Block { number, hash: *hash })
     }
 
     /// The blocks that tags mean now.
@@ -112,6 +127,6 @@ pub(crate) fn begin(
         .map(|u| before.upstreams.iter().position(|old| old.state.id == u.state.id))
         .collect();
     let tracker = before.state.tracker().succeed(config, &providers, &was, now);
-    let heads = Heads::next(&before.state.heads.load(), tracker.agreed(), now, false);
+    let heads = Heads::next(&before.state.heads.load(), &tracker, now, false);
     (tracker, heads)
 }

@@ -99,6 +99,8 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         if with_tags {
             tags_at = began + TAGS_EVERY;
         }
+        // From here on, so that what is asked for meanwhile is not missed.
+        let mut nudges = pool.state.nudges();
         let mut line =
             Line { poller: &poller, upstream: &pool.upstreams[i], limit: pool.section.hang, link: &mut link };
         let outcome = ask(&mut line, &pool, i, with_tags).await;
@@ -108,8 +110,7 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         take(&poller, &pool, i, outcome);
         let every = evm.poll;
         tokio::time::sleep(GAP).await;
-        let nudged = pool.state.nudge.notified();
-        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudged).await;
+        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudges.changed()).await;
     }
 }
 
@@ -266,7 +267,7 @@ fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
     let now = now.mono;
     let before = pool.state.heads.load_full();
     let polled = pool.all_polled(i);
-    let next = Heads::next(&before, tracker.agreed(), now, polled);
+    let next = Heads::next(&before, &tracker, now, polled);
     tell(pool, now, &before, &next);
     let moved = before.latest() != next.latest();
     pool.state.heads.store(Arc::new(next));

@@ -1,12 +1,12 @@
 //! One attempt: a request sent to one upstream, and what came back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Method as HttpMethod, Request, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use seawall_chain::{Block, envelope, method::Method, pin::Reads};
+use seawall_chain::{Block, Hash, envelope, method::Method, pin::Reads};
 use seawall_model::{Cause, Mono};
 use serde_json::value::RawValue;
 
@@ -30,6 +30,8 @@ pub(crate) struct Ask {
     pub(crate) reads: Option<Reads>,
     /// Height of the agreed head when the call came.
     pub(crate) agreed: Option<u64>,
+    /// The agreed chain then.
+    pub(crate) history: Arc<BTreeMap<u64, Hash>>,
     /// The upstream must show that it has this block, or its answer proves nothing.
     pub(crate) prove: Option<Prove>,
     /// Hold at most this much of an answer; the rest streams.
@@ -43,11 +45,11 @@ impl Ask {
     }
 }
 
-/// A block that an upstream must show after it has answered.
+/// A block that an upstream must show before it is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prove {
     pub(crate) number: u64,
-    /// Its hash, if it is the agreed block.
+    /// What it must be, where that is agreed on.
     pub(crate) agreed: Option<Block>,
 }
 
@@ -106,8 +108,15 @@ impl Drop for InFlight {
 pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Attempt {
     let state = &ask.pool.upstreams[upstream].state;
     let _in_flight = InFlight::new(state);
-    let end = match exchange(&ask, upstream, began).await {
-        Ok((received, link)) => answered(&ask, upstream, received, link).await,
+    let proven = match ask.prove {
+        Some(prove) => Box::pin(proven(&ask, upstream, began, prove)).await,
+        None => Ok(()),
+    };
+    let end = match proven {
+        Ok(()) => match exchange(&ask, upstream, began, &ask.body).await {
+            Ok((received, link)) => answered(&ask, upstream, received, link),
+            Err(failure) => End::Failed(failure),
+        },
         Err(failure) => End::Failed(failure),
     };
     let now = ask.worker.clock.mono();
@@ -118,13 +127,13 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
 }
 
 /// One exchange on a pooled connection or a fresh one.
-async fn exchange(ask: &Ask, upstream: usize, now: Mono) -> Result<(Received, Link), Failure> {
+async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
     if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {
-        match link.exchange(request(ask, upstream, &ask.body), ask.hold).await {
+        match link.exchange(request(ask, upstream, body), ask.hold).await {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
             // but that is one attempt more.
@@ -134,7 +143,7 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono) -> Result<(Received, Li
         }
     }
     let mut link = Box::pin(connect(ask, upstream)).await?;
-    match link.exchange(request(ask, upstream, &ask.body), ask.hold).await {
+    match link.exchange(request(ask, upstream, body), ask.hold).await {
         Ok(received) => Ok((received, link)),
         Err(e) => Err(failure(&e)),
     }
@@ -174,14 +183,10 @@ fn failure(e: &ExchangeError) -> Failure {
     )
 }
 
-async fn answered(ask: &Ask, upstream: usize, received: Received, mut link: Link) -> End {
-    if let Some(cause) = status_fault(received.status) {
+fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {
+    if let Some(failure) = told_by_status(&received) {
         keep(ask, upstream, link, received.rest.is_none());
-        let asked = match cause {
-            Cause::RateLimited | Cause::HttpStatus => asked_wait(&received.headers),
-            _ => None,
-        };
-        return End::Failed(Failure { cause, asked, sent: true });
+        return End::Failed(failure);
     }
     if let Some(rest) = received.rest {
         return match looks_right(&received.body) {
@@ -189,16 +194,27 @@ async fn answered(ask: &Ask, upstream: usize, received: Received, mut link: Link
             false => End::Failed(Failure::of(Cause::Malformed, true)),
         };
     }
-    let expected =
-        Expected { id: &ask.id, method: &ask.method, name: &ask.name, reads: ask.reads, agreed: ask.agreed };
-    let mut worth = judge(received.status, &received.body, &expected);
-    if let (Worth::Good | Worth::Doubtful, Some(prove)) = (worth, ask.prove)
-        && let Err(cause) = Box::pin(proven(ask, upstream, prove, &mut link)).await
-    {
-        worth = Worth::Fault(cause);
-    }
+    let expected = Expected {
+        id: &ask.id,
+        method: &ask.method,
+        name: &ask.name,
+        reads: ask.reads,
+        agreed: ask.agreed,
+        history: &ask.history,
+    };
+    let worth = judge(received.status, &received.body, &expected);
     keep(ask, upstream, link, true);
     End::Answer { worth, body: received.body }
+}
+
+/// The failure that an answer's status alone tells of.
+fn told_by_status(received: &Received) -> Option<Failure> {
+    let cause = status_fault(received.status)?;
+    let asked = match cause {
+        Cause::RateLimited | Cause::HttpStatus => asked_wait(&received.headers),
+        _ => None,
+    };
+    Some(Failure { cause, asked, sent: true })
 }
 
 /// Puts a connection back that can be used again.
@@ -213,9 +229,9 @@ fn looks_right(first: &[u8]) -> bool {
     first.trim_ascii_start().starts_with(b"{")
 }
 
-/// Asks the upstream, after it has answered, for the newest block the answer should cover: a node that
-/// lags answers a range without its newest blocks, and says nothing of it.
-async fn proven(ask: &Ask, upstream: usize, prove: Prove, link: &mut Link) -> Result<(), Cause> {
+/// Asks the upstream for the newest block that its answer should cover: a node that lags answers a range
+/// without its newest blocks, and says nothing of it. Asked afterwards, it might have caught up meanwhile.
+async fn proven(ask: &Ask, upstream: usize, now: Mono, prove: Prove) -> Result<(), Failure> {
     let mut body = Vec::with_capacity(96);
     let mut params = Vec::with_capacity(32);
     params.extend_from_slice(b"[\"");
@@ -223,15 +239,17 @@ async fn proven(ask: &Ask, upstream: usize, prove: Prove, link: &mut Link) -> Re
     params.extend_from_slice(b"\",false]");
     let params = str::from_utf8(&params).expect("a quantity is ASCII");
     envelope::write_call(&mut body, "1", "eth_getBlockByNumber", Some(params));
-    let received =
-        link.exchange(request(ask, upstream, &body.into()), ask.hold).await.map_err(|e| failure(&e).cause)?;
-    if let Some(cause) = status_fault(received.status) {
-        return Err(cause);
+    let (received, link) = exchange(ask, upstream, now, &body.into()).await?;
+    let told = told_by_status(&received);
+    keep(ask, upstream, link, received.rest.is_none());
+    if let Some(failure) = told {
+        return Err(failure);
     }
-    let answer = envelope::parse_answer(&received.body).map_err(|_| Cause::Malformed)?;
-    let block = answer.result.filter(|_| !answer.is_null()).ok_or(Cause::Lagging)?;
+    let fault = |cause| Failure::of(cause, true);
+    let answer = envelope::parse_answer(&received.body).map_err(|_| fault(Cause::Malformed))?;
+    let block = answer.result.filter(|_| !answer.is_null()).ok_or(fault(Cause::Lagging))?;
     match prove.agreed {
-        Some(agreed) if !is_block(block.get(), &agreed) => Err(Cause::Forked),
+        Some(agreed) if !is_block(block.get(), &agreed) => Err(fault(Cause::Forked)),
         Some(_) | None => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use super::{
     Refusal, Reply,
     attempt::{Ask, Prove},
+    judge::borne_out,
     read::{Outcome, read},
     write::write,
 };
@@ -52,11 +53,15 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
             (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm.broadcast, &heads, deadline)).await,
             _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
         };
+        let outcome = match outcome {
+            Outcome::Ahead(number, body) => Box::pin(caught_up(pool, call, number, body)).await,
+            outcome => outcome,
+        };
         match outcome {
-            Outcome::Reorged if repins < REPINS => {
+            Outcome::Reorged if repins < REPINS && pool.state.budget().spend(worker.clock.mono()) => {
                 repins += 1;
                 let moved = pool.state.moved.notified();
-                pool.state.nudge.notify_one();
+                pool.state.nudge();
                 let _ = tokio::time::timeout(pool.section.hang / 2, moved).await;
             }
             outcome => break outcome,
@@ -115,6 +120,7 @@ fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -
         id: RawValue::from_string(id.to_owned()).expect("an id that was parsed is JSON"),
         reads,
         agreed: heads.latest().map(|b| b.number),
+        history: heads.history.clone(),
         hold: worker.limits.verified_answer,
     };
     (ask, hash)
@@ -141,7 +147,7 @@ fn prove(method: &Method, reads: Option<Reads>, heads: &Heads) -> Option<Prove> 
     let latest = heads.latest()?;
     let (Some(Reads::Range(_, to)), true) = (reads, method.empty_is_suspicious) else { return None };
     let near = to <= latest.number && to + NEAR_HEAD >= latest.number;
-    near.then(|| Prove { number: to, agreed: (to == latest.number).then_some(latest) })
+    near.then(|| Prove { number: to, agreed: heads.agreed(to) })
 }
 
 fn raw_hash(params: Option<&RawValue>) -> Option<Hash> {
@@ -154,16 +160,26 @@ async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome
     let reply = match outcome {
         Outcome::Whole(body) => Reply::Whole(body),
         Outcome::Large(large) => Reply::Large(large),
-        Outcome::Ahead(number, body) if Box::pin(pool.catch_up(number)).await => Reply::Whole(body),
-        Outcome::Ahead(..) => {
-            let mut out = Vec::with_capacity(64);
-            envelope::write_result(&mut out, call.id, "null");
-            Reply::Whole(out.into())
-        }
+        // Waited for above, where it could be asked anew.
+        Outcome::Ahead(_, body) => Reply::Whole(body),
         Outcome::Reorged => refuse(worker, pool, call, &Refusal::AllFailed(Vec::new())),
         Outcome::Refused(refusal) => refuse(worker, pool, call, &refusal),
     };
     if call.id.is_none() { Reply::Nothing } else { reply }
+}
+
+/// An answer that is ahead of the agreed head waits for it. What comes of that: the answer, if it tells of
+/// the block agreed on, or nothing, since there was nothing in time.
+async fn caught_up(pool: &Pool, call: &Call<'_>, number: u64, body: Bytes) -> Outcome {
+    if !pool.catch_up(number).await {
+        let mut out = Vec::with_capacity(64);
+        envelope::write_result(&mut out, call.id, "null");
+        return Outcome::Whole(out.into());
+    }
+    match borne_out(&call.method, &body, &pool.state.heads.load().history) {
+        true => Outcome::Whole(body),
+        false => Outcome::Reorged,
+    }
 }
 
 fn refuse(worker: &Worker, pool: &Pool, call: &Call<'_>, refusal: &Refusal) -> Reply {
@@ -191,6 +207,7 @@ impl Ask {
             id: RawValue::from_string("0".into()).expect("a number is JSON"),
             reads: None,
             agreed: self.agreed,
+            history: self.history.clone(),
             prove: None,
             hold: self.hold,
         }

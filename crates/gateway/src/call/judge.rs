@@ -1,10 +1,13 @@
 //! What an upstream's answer is worth.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, StatusCode, header};
 use seawall_chain::{
-    Block,
+    Block, Hash,
     envelope::{Answer, NotAnAnswer, parse_answer, same_id},
     fault::{Kind, classify},
     method::{Method, NullResult},
@@ -39,6 +42,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) reads: Option<Reads>,
     /// Height of the agreed head, if there is one.
     pub(crate) agreed: Option<u64>,
+    /// The agreed chain, as far back as it is remembered.
+    pub(crate) history: &'a BTreeMap<u64, Hash>,
 }
 
 /// How long a 429 or 503 asks to be left alone (RFC 9110, section 10.2.3).
@@ -104,6 +109,9 @@ fn result(answer: &Answer<'_>, expected: &Expected<'_>) -> Worth {
     if expected.method.empty_is_suspicious && text.strip_prefix('[').is_some_and(|t| t.trim_start() == "]") {
         return Worth::Doubtful;
     }
+    if strays(expected.name, expected.reads, text, expected.history) {
+        return Worth::Fault(Cause::Forked);
+    }
     match expected.name {
         "eth_getBlockByNumber" | "eth_getHeaderByNumber" => match expected.reads {
             Some(Reads::Agreed(block)) if !is_block(text, &block) => Worth::Fault(Cause::Forked),
@@ -117,14 +125,83 @@ fn result(answer: &Answer<'_>, expected: &Expected<'_>) -> Worth {
     }
 }
 
-/// Is `text` the block named? Anything that tells no hash is not.
-pub(crate) fn is_block(text: &str, block: &Block) -> bool {
+/// A block as answers name it.
+struct Named<'a> {
+    number: Option<&'a str>,
+    hash: Option<&'a str>,
+}
+
+impl Named<'_> {
+    fn number(&self) -> Option<u64> {
+        seawall_chain::parse_quantity(self.number?)
+    }
+
+    /// True if another block has been agreed on at its height.
+    fn strays(&self, history: &BTreeMap<u64, Hash>) -> bool {
+        let agreed = self.number().and_then(|n| history.get(&n));
+        agreed.is_some_and(|agreed| self.hash.is_some_and(|hash| hash.parse() != Ok(*agreed)))
+    }
+}
+
+/// The block that a header is of.
+fn header(text: &str) -> Option<Named<'_>> {
     #[derive(Deserialize)]
     struct Header<'a> {
         #[serde(borrow)]
-        hash: &'a str,
+        number: Option<&'a str>,
+        #[serde(borrow)]
+        hash: Option<&'a str>,
     }
-    serde_json::from_str::<Header<'_>>(text).is_ok_and(|h| h.hash.parse() == Ok(block.hash))
+    serde_json::from_str(text).ok().map(|Header { number, hash }| Named { number, hash })
+}
+
+/// Where a transaction, a receipt or a log says it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Place<'a> {
+    #[serde(borrow)]
+    block_number: Option<&'a str>,
+    #[serde(borrow)]
+    block_hash: Option<&'a str>,
+}
+
+impl<'a> From<Place<'a>> for Named<'a> {
+    fn from(place: Place<'a>) -> Self {
+        Self { number: place.block_number, hash: place.block_hash }
+    }
+}
+
+fn place(text: &str) -> Option<Named<'_>> {
+    serde_json::from_str::<Place<'_>>(text).ok().map(Into::into)
+}
+
+/// Does the result speak of a block other than the agreed one at its height? Where the call names a height or
+/// a transaction, nothing in it has bound the upstream to the agreed chain.
+fn strays(name: &str, reads: Option<Reads>, text: &str, history: &BTreeMap<u64, Hash>) -> bool {
+    if let Some(Reads::Hash(_)) = reads {
+        return false; // that very block was asked for, agreed or not
+    }
+    let strays = |named: Named<'_>| named.strays(history);
+    match name {
+        "eth_getBlockByNumber" | "eth_getHeaderByNumber" => header(text).is_some_and(strays),
+        "eth_getTransactionReceipt"
+        | "eth_getTransactionByHash"
+        | "eth_getTransactionByBlockNumberAndIndex" => place(text).is_some_and(strays),
+        "eth_getLogs" | "eth_getBlockReceipts" => serde_json::from_str::<Vec<Place<'_>>>(text)
+            .is_ok_and(|places| places.into_iter().any(|p| strays(p.into()))),
+        _ => false,
+    }
+}
+
+/// Does an answer that was ahead of the agreed head tell of the block that was agreed on then?
+pub(crate) fn borne_out(name: &str, body: &[u8], history: &BTreeMap<u64, Hash>) -> bool {
+    let answer = parse_answer(body).ok();
+    answer.and_then(|a| a.result).is_some_and(|result| !strays(name, None, result.get(), history))
+}
+
+/// Is `text` the block named? Anything that tells no hash is not.
+pub(crate) fn is_block(text: &str, block: &Block) -> bool {
+    header(text).and_then(|h| h.hash?.parse().ok()) == Some(block.hash)
 }
 
 /// Does `body`, which has what others said was not there, tell of something so far back in the agreed
@@ -145,24 +222,23 @@ pub(crate) fn settled(name: &str, reads: Option<Reads>, agreed: Option<u64>, bod
 
 /// The height of the block that a transaction or receipt says it is in.
 fn mined_in(text: &str) -> Option<u64> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Mined<'a> {
-        #[serde(borrow)]
-        block_number: Option<&'a str>,
-    }
-    let mined = serde_json::from_str::<Mined<'_>>(text).ok()?;
-    seawall_chain::parse_quantity(mined.block_number?)
+    place(text)?.number()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn hash(byte: &str) -> Hash {
+        format!("0x{}", byte.repeat(32)).parse().unwrap()
+    }
+
     fn check(name: &str, reads: Option<Reads>, body: &str, want: Worth) {
         let id: Box<RawValue> = RawValue::from_string("7".into()).unwrap();
         let method = Method::lookup(name);
-        let expected = Expected { id: &id, method: &method, name, reads, agreed: Some(100) };
+        let history = BTreeMap::from([(100, hash("ab"))]);
+        let expected =
+            Expected { id: &id, method: &method, name, reads, agreed: Some(100), history: &history };
         assert_eq!(judge(StatusCode::OK, body.as_bytes(), &expected), want, "{name} {body}");
     }
 
@@ -195,11 +271,27 @@ mod tests {
 
     #[test]
     fn another_block_at_the_agreed_height_is_a_fork() {
-        let block = Block { number: 100, hash: format!("0x{}", "ab".repeat(32)).parse().unwrap() };
+        let block = Block { number: 100, hash: hash("ab") };
         let body =
             |h: &str| format!(r#"{{"id":7,"result":{{"number":"0x64","hash":"0x{}"}}}}"#, h.repeat(32));
         check("eth_getBlockByNumber", Some(Reads::Agreed(block)), &body("ab"), Worth::Good);
         check("eth_getBlockByNumber", Some(Reads::Agreed(block)), &body("cd"), Worth::Fault(Cause::Forked));
+    }
+
+    #[test]
+    fn whatever_tells_of_a_block_must_tell_of_the_agreed_one() {
+        let told = |n: u64, h: &str| format!(r#""blockNumber":"{n:#x}","blockHash":"{}""#, hash(h));
+        let one = |place: String| format!(r#"{{"id":7,"result":{{{place}}}}}"#);
+        let list = |place: String| format!(r#"{{"id":7,"result":[{{{place}}}]}}"#);
+        let stray = Worth::Fault(Cause::Forked);
+        check("eth_getTransactionReceipt", None, &one(told(100, "ab")), Worth::Good);
+        check("eth_getTransactionReceipt", None, &one(told(100, "cd")), stray);
+        check("eth_getTransactionReceipt", None, &one(told(40, "cd")), Worth::Good);
+        check("eth_getTransactionByHash", None, &one(r#""blockHash":null"#.into()), Worth::Good);
+        let range = Some(Reads::Range(90, 100));
+        check("eth_getLogs", range, &list(told(100, "ab")), Worth::Good);
+        check("eth_getLogs", range, &list(told(100, "cd")), stray);
+        check("eth_getLogs", Some(Reads::Hash(hash("cd"))), &list(told(100, "cd")), Worth::Good);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Race {
             } else {
                 if waited >= pool.section.hang / 2 && !r.nudged {
                     r.nudged = true;
-                    pool.state.nudge.notify_one();
+                    pool.state.nudge();
                 }
                 continue;
             };

@@ -48,7 +48,7 @@ struct Ledger {
     error: Option<Bytes>,
     /// Answers that may be gaps.
     doubtful: Vec<(usize, Bytes, Duration)>,
-    /// Upstreams that say they do not have the agreed block.
+    /// Upstreams that do not have the agreed block, or show another in its place.
     without_block: u32,
     /// When the last attempt ended.
     now: Mono,
@@ -182,6 +182,9 @@ impl Ledger {
         self.now = attempt.ended;
         if let Some(failure) = self.ask.fault(&attempt.end) {
             self.failures.push((i, failure, took));
+            if failure.cause == Cause::Forked {
+                self.off_the_chain();
+            }
             if !self.ask.method.idempotent && failure.sent {
                 let tried = self.tried();
                 self.ask.blame(&mut self.failures, false);
@@ -228,8 +231,7 @@ impl Ledger {
                 let now = self.now;
                 self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
                 if kind == Kind::NoBlock && pinned {
-                    self.without_block += 1;
-                    self.ask.pool.state.nudge.notify_one();
+                    self.off_the_chain();
                 } else if kind.teaches() {
                     self.ask.pool.teach(now, i, &self.ask, kind);
                 }
@@ -237,6 +239,12 @@ impl Ledger {
                 Verdict::Elsewhere
             }
         }
+    }
+
+    /// An upstream does not have the agreed chain: it is on another, or all have left it.
+    fn off_the_chain(&mut self) {
+        self.without_block += 1;
+        self.ask.pool.state.nudge();
     }
 
     /// Somebody gave an answer: those who failed have only themselves to blame.
@@ -332,7 +340,7 @@ impl Pool {
                 if self.state.heads.load().latest().is_some_and(|b| b.number >= number) {
                     return;
                 }
-                self.state.nudge.notify_one();
+                self.state.nudge();
                 // Nudges are heeded at the poller's own pace; ask again if nothing has moved.
                 let _ = tokio::time::timeout(CATCH_UP / 6, moved).await;
             }

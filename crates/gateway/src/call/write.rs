@@ -168,7 +168,7 @@ impl Ledger {
 
     fn accepted(&self) -> Outcome {
         // What it changes should be seen soon.
-        self.ask.pool.state.nudge.notify_one();
+        self.ask.pool.state.nudge();
         let mut out = Vec::with_capacity(128);
         envelope::write_result(&mut out, Some(&self.ask.id), &format!("\"{}\"", self.hash));
         Outcome::Whole(out.into())

@@ -16,7 +16,7 @@ use std::{
 use arc_swap::ArcSwap;
 use seawall_chain::{fault::Kind, heads::Tracker, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use settle::Report;
 pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
@@ -58,7 +58,7 @@ pub(crate) struct PoolState {
     /// A bit for each upstream whose head has been asked for at least once.
     polled: AtomicU64,
     /// Asks for a poll of every head now.
-    pub(crate) nudge: Notify,
+    nudges: watch::Sender<()>,
     /// Told when the agreed head has moved.
     pub(crate) moved: Notify,
     /// Held while deciding whether an upstream may be ejected, so that two are not ejected at once,
@@ -286,13 +286,23 @@ impl PoolState {
             heads: ArcSwap::from_pointee(heads),
             tracker: Mutex::new(tracker),
             polled: AtomicU64::new(0),
-            nudge: Notify::new(),
+            nudges: watch::Sender::new(()),
             moved: Notify::new(),
             ejecting: Mutex::new(()),
             random: AtomicU64::new(seed),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
             events,
         }
+    }
+
+    /// Asks for a poll of every head now.
+    pub(crate) fn nudge(&self) {
+        self.nudges.send_replace(());
+    }
+
+    /// Hears of every nudge from now on.
+    pub(crate) fn nudges(&self) -> watch::Receiver<()> {
+        self.nudges.subscribe()
     }
 
     pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
