@@ -1,7 +1,7 @@
 // What a run found, for people to read.
 
 const EXAMPLES_SHOWN = 16;
-const EXAMPLE_WIDTH = 400;
+const EXAMPLE_WIDTH = 600;
 const PRINTERS = { chain, modes, trouble, idle };
 
 export function printReport(name, result) {

@@ -32,14 +32,24 @@ export function judge({ entries, lags, heads, truth, faults, writes, startAt }) 
     writes,
     faults: windows(all, faults, startAt),
     by_kind: byKind(all),
-    examples: [...failed.map((e) => example(e, e.error)), ...[...wrong, ...backwards].map((e) => example(e, e.answer))].slice(0, EXAMPLES),
+    examples: distinct([...failed.map((e) => example(e, e.error)), ...[...wrong, ...backwards].map((e) => example(e, e.answer))]),
   };
   function example(e, got) {
     const window = { lo: heads.surely(e.sent) - BEHIND, hi: heads.possibly(e.done) };
-    return { kind: e.kind, at_s: (e.sent - startAt) / 1000, took_ms: e.done - e.sent, asked: e.asked, got, ...window };
+    return { kind: e.kind, at_s: Math.round(e.sent - startAt) / 1000, took_ms: Math.round(e.done - e.sent), got, asked: e.asked, ...window };
   }
   result.missed = bars(result);
   return result;
+}
+
+/** The first of each kind and text, digits aside. */
+function distinct(examples) {
+  const first = new Map();
+  for (const e of examples) {
+    const key = `${e.kind} ${JSON.stringify(e.got)}`.replace(/[0-9a-f]*\d[0-9a-f]*/g, '#');
+    if (first.size < EXAMPLES && !first.has(key)) first.set(key, e);
+  }
+  return [...first.values()];
 }
 
 function bars(r) {
