@@ -13,7 +13,7 @@ export async function degradedSince(seawall, seconds) {
     });
     return { ok: true, said: `degraded: ${status.last_error}` };
   } catch {
-    return { ok: false, said: `never degraded: ${JSON.stringify(await seawall.journalStatus())}` };
+    return { ok: false, said: `never degraded: ${await told(seawall)}` };
   }
 }
 
@@ -25,6 +25,10 @@ export async function healed(seawall) {
     });
     return { ok: true, said: `healthy again, ${status.lost} records lost` };
   } catch {
-    return { ok: false, said: `not healthy again: ${JSON.stringify(await seawall.journalStatus())}` };
+    return { ok: false, said: `not healthy again: ${await told(seawall)}` };
   }
+}
+
+function told(seawall) {
+  return seawall.journalStatus().then(JSON.stringify, (error) => `/v1/journal: ${error.message}`);
 }

@@ -51,8 +51,8 @@ async function oneTrouble({ lab, stage, nodes, name, rate, seconds }) {
     const startAt = now() + START_IN_MS;
     const loading = load(lab, { url: seawall.url, rate, seconds: length, startAt, seed: 15485863, writesPerSecond: WRITES_A_SECOND });
     await sleep(START_IN_MS);
-    const [evidence] = await Promise.all([during(length), cordons(seawall, length)]);
-    return { ...(await loading.found), evidence };
+    const [evidence, unanswered] = await Promise.all([during(length), cordons(seawall, length)]);
+    return { ...(await loading.found), evidence, unanswered };
   };
   const quiet = await run(Math.min(seconds, QUIET_S), async () => '');
   const troubled = await run(seconds, (length) => plan.during(seawall, length));
@@ -64,21 +64,27 @@ async function oneTrouble({ lab, stage, nodes, name, rate, seconds }) {
     backwards: quiet.backwards + troubled.backwards,
     p50: during.p50, p99: during.p99, slowest: during.slowest, quiet_p99: before.p99, quiet_slowest: before.slowest,
     ratio: Math.round((during.p99 / before.p99) * 100) / 100, lag_p99: summary(troubled.lags).p99,
-    happened: evidence.every((e) => e.ok), journal_verifies: ok,
+    happened: evidence.every((e) => e.ok), admin_unanswered: quiet.unanswered + troubled.unanswered, journal_verifies: ok,
     evidence: evidence.map((e) => e.said).join('; ') + (ok ? '' : `; ${said}`),
     stopped: await seawall.stop(),
   };
   return { figures, examples: [...quiet.examples, ...troubled.examples] };
 }
 
-/** Makes records: an upstream is taken out of service and put back, again and again, in the quiet run too. */
+/**
+ * Makes records: an upstream is taken out of service and put back, again and again, in the quiet run too. How
+ * often the admin listener did not answer: it has its own end to keep up, whatever the disk does.
+ */
 async function cordons(seawall, seconds) {
   const end = now() + seconds * 1000;
+  let unanswered = 0;
+  const ask = (word) => seawall.cordon('b', word).catch(() => (unanswered += 1));
   for (let i = 0; now() < end; i += 1) {
-    await seawall.cordon('b', i % 2 === 0 ? 'cordon' : 'uncordon');
+    await ask(i % 2 === 0 ? 'cordon' : 'uncordon');
     await sleep(CORDON_MS);
   }
-  await seawall.cordon('b', 'uncordon');
+  await ask('uncordon');
+  return unanswered;
 }
 
 function missed(row) {
@@ -89,6 +95,7 @@ function missed(row) {
   bar(row.backwards === 0, `block numbers went backwards ${row.backwards} times`);
   bar(row.p99 <= Math.max(row.quiet_p99 * P99_RATIO_BAR, row.quiet_p99 + P99_SLACK_MS), `p99 ${row.p99} ms, ${row.quiet_p99} ms when quiet`);
   bar(row.happened, `not as it should be: ${row.evidence}`);
+  bar(row.admin_unanswered === 0, `the admin listener did not answer ${row.admin_unanswered} times`);
   bar(row.journal_verifies, 'the journal does not verify afterwards');
   bar(row.stopped === 'exit 0', `stopped by ${row.stopped}`);
   return out;

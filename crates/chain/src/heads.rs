@@ -334,6 +334,12 @@ impl Tracker {
         shown.chain(self.agreed.latest.map(|b| b.number)).filter(missing).max()
     }
 
+    /// The agreed chain, as far back as it is remembered: the hash of a block by its height. There may be
+    /// gaps where blocks come faster than polls.
+    pub fn history(&self) -> &BTreeMap<u64, Hash> {
+        &self.history
+    }
+
     /// What is agreed on, as of the last input.
     pub fn agreed(&self) -> &Agreed {
         &self.agreed

@@ -35,8 +35,7 @@ impl Identity {
     /// A new log: a key from `seed`, and an origin `name/…` that only this key has.
     pub(crate) fn create(name: &str, seed: [u8; 32]) -> (Self, SigningKey) {
         let key = SigningKey::from_seed(seed, |public| {
-            let id = Hash::of(public);
-            let id = id.0[..6].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let id = &Hash::of(public).hex()[..12];
             format!("{name}/{id}")
         });
         (Self::of(&key), key)

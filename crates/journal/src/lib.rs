@@ -4,6 +4,7 @@
 //! into a C2SP tlog-tiles tree under a signed checkpoint, which third-party verifiers read as it lies
 //! on disk. A leaf commits to its payload without disclosing it, so that a payload can be erased.
 
+mod backup;
 mod checkpoint;
 mod entropy;
 mod envelope;
@@ -26,6 +27,7 @@ mod verify;
 mod wal;
 mod writer;
 
+pub use backup::{BackupError, backup, restore};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use entropy::Entropy;
 pub use envelope::{Envelope, EnvelopeError, MAX_LEAF, SALT};

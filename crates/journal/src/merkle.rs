@@ -51,6 +51,11 @@ impl Hash {
         Self::of(b"")
     }
 
+    /// The hash in hexadecimal digits.
+    pub fn hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The hash as standard base64.
     pub fn to_base64(self) -> String {
         STANDARD.encode(self.0)

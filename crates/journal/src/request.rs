@@ -127,6 +127,13 @@ pub(crate) fn are_pending(home: &Home) -> Result<bool, DiskError> {
     Ok(home.list(DIR)?.iter().any(|entry| entry.name.ends_with(".request")))
 }
 
+/// Removes answers that nobody waited for.
+pub(crate) fn forget_answers(home: &Home) -> Result<(), DiskError> {
+    let entries = home.list(DIR)?;
+    let answers = entries.iter().filter(|entry| entry.name.ends_with(".answer"));
+    answers.into_iter().try_for_each(|entry| home.remove(Path::new(DIR).join(&entry.name)))
+}
+
 /// Answers the requests that wait. Only an error after which the store must be opened anew is one.
 pub(crate) fn answer(store: &mut Store, at: Wall, entropy: &mut Entropy) -> Result<(), ChangeError> {
     let home = store.home.clone();

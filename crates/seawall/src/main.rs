@@ -1,15 +1,14 @@
 //! The `seawall` binary: reads its arguments and hands over.
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, init, output, run, schema, version};
+use seawall::{check, demo, init, log, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
-
-// The data path allocates a handful of small things a call; this allocator is the faster one at that and
-// gives memory back after a burst.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Keeps blockchain, exchange and payment services up when the providers under them go down
 #[derive(Debug, Parser)]
@@ -28,6 +27,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
+    Log(log::LogArgs),
     /// Prints shell completions
     #[command(after_help = "EXAMPLE\n  seawall completions bash > /etc/bash_completion.d/seawall")]
     Completions {
@@ -58,6 +58,11 @@ fn main() -> ExitCode {
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),
         Command::Demo(args) => demo::run(args),
+        Command::Log(args) => {
+            let (err, terminal) = (&mut io::stderr(), io::stderr().is_terminal());
+            let mut scene = log::scene(Arc::new(SystemDisk), out, err, terminal);
+            written(run::surroundings(&SystemDisk, |with| log::run(&args, with, &mut scene)))
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seawall", out);
             ExitCode::SUCCESS

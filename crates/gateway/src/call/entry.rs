@@ -19,7 +19,6 @@ use serde_json::value::RawValue;
 use super::{
     Refusal, Reply,
     attempt::{Ask, Prove},
-    judge::borne_out,
     read::{Outcome, read},
     write::write,
 };
@@ -53,12 +52,13 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
             (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm.broadcast, &heads, deadline)).await,
             _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
         };
-        let outcome = match outcome {
-            Outcome::Ahead(number, body) => Box::pin(caught_up(pool, call, number, body)).await,
-            outcome => outcome,
-        };
         match outcome {
-            Outcome::Reorged if repins < REPINS && pool.state.budget().spend(worker.clock.mono()) => {
+            Outcome::Reorged if repins < REPINS => {
+                if !pool.state.budget().spend(worker.clock.mono()) {
+                    pool.state.counts.budget_refused.fetch_add(1, Relaxed);
+                    break Outcome::Refused(Refusal::BudgetSpent(Vec::new()));
+                }
+                pool.state.counts.retries.fetch_add(1, Relaxed);
                 repins += 1;
                 let moved = pool.state.moved.notified();
                 pool.state.nudge();
@@ -160,26 +160,10 @@ async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome
     let reply = match outcome {
         Outcome::Whole(body) => Reply::Whole(body),
         Outcome::Large(large) => Reply::Large(large),
-        // Waited for above, where it could be asked anew.
-        Outcome::Ahead(_, body) => Reply::Whole(body),
         Outcome::Reorged => refuse(worker, pool, call, &Refusal::AllFailed(Vec::new())),
         Outcome::Refused(refusal) => refuse(worker, pool, call, &refusal),
     };
     if call.id.is_none() { Reply::Nothing } else { reply }
-}
-
-/// An answer that is ahead of the agreed head waits for it. What comes of that: the answer, if it tells of
-/// the block agreed on, or nothing, since there was nothing in time.
-async fn caught_up(pool: &Pool, call: &Call<'_>, number: u64, body: Bytes) -> Outcome {
-    if !pool.catch_up(number).await {
-        let mut out = Vec::with_capacity(64);
-        envelope::write_result(&mut out, call.id, "null");
-        return Outcome::Whole(out.into());
-    }
-    match borne_out(&call.method, &body, &pool.state.heads.load().history) {
-        true => Outcome::Whole(body),
-        false => Outcome::Reorged,
-    }
 }
 
 fn refuse(worker: &Worker, pool: &Pool, call: &Call<'_>, refusal: &Refusal) -> Reply {

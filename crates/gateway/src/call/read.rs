@@ -3,14 +3,14 @@
 use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use bytes::Bytes;
-use seawall_chain::{fault::Kind, pin::Reads};
+use seawall_chain::{envelope, fault::Kind, pin::Reads};
 use seawall_model::{Blame, Cause, Mono};
 use tokio::time::Sleep;
 
 use super::{
     Large, Refusal,
     attempt::{Ask, Attempt, End, Failure},
-    judge::{Worth, settled},
+    judge::{Worth, borne_out, settled},
     race::{Next, Race},
 };
 use crate::{
@@ -30,9 +30,6 @@ pub(crate) enum Outcome {
     Whole(Bytes),
     /// An upstream's answer, too large to hold.
     Large(Large),
-    /// An upstream's answer that tells of this block, beyond the agreed head: it may go out once the head
-    /// has come there, and until then there is nothing.
-    Ahead(u64, Bytes),
     /// The agreed block it was pinned to is not to be had any more: pin it again.
     Reorged,
     /// No answer.
@@ -58,6 +55,8 @@ struct Ledger {
 enum Verdict {
     /// This is it.
     Done(Outcome),
+    /// This is it once the agreed head has come to that block.
+    Ahead(u64, Bytes),
     /// Somebody else must say so too; that is part of the plan.
     SecondOpinion,
     /// Ask somebody else, if the budget allows.
@@ -107,6 +106,10 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
                 race.leave();
                 return outcome;
             }
+            Verdict::Ahead(number, body) => {
+                race.leave();
+                return Box::pin(caught_up(&ask, number, body)).await;
+            }
             Verdict::SecondOpinion => other(&ask, heads, able, race.tried),
             Verdict::Elsewhere if race.len() > 0 => continue,
             Verdict::Elsewhere => {
@@ -121,6 +124,20 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
             None if race.len() > 0 => {}
             None => return ledger.give_up(Refusal::AllFailed),
         }
+    }
+}
+
+/// An answer that tells of this block, beyond the agreed head, goes out once the head has come there, if the
+/// block agreed on is the one it tells of. If the head does not come in time, there is nothing yet.
+async fn caught_up(ask: &Ask, number: u64, body: Bytes) -> Outcome {
+    if !ask.pool.catch_up(number).await {
+        let mut out = Vec::with_capacity(64);
+        envelope::write_result(&mut out, Some(&ask.id), "null");
+        return Outcome::Whole(out.into());
+    }
+    match borne_out(&ask.name, &body, &ask.pool.state.heads.load().history) {
+        true => Outcome::Whole(body),
+        false => Outcome::Reorged,
     }
 }
 
@@ -211,7 +228,7 @@ impl Ledger {
             }
             End::Answer { worth: Worth::Ahead(number), body } => {
                 self.good(i, took);
-                Verdict::Done(Outcome::Ahead(number, body))
+                Verdict::Ahead(number, body)
             }
             End::Answer { worth: Worth::Error(kind), body } => self.told(i, took, kind, body),
             // Both are faults and were taken above.
@@ -291,12 +308,13 @@ impl Ledger {
         }
         let tried = self.tried();
         self.ask.blame(&mut self.failures, false);
-        if self.without_block > 0 {
+        let refusal = why(tried);
+        if self.without_block > 0 && matches!(refusal, Refusal::AllFailed(_)) {
             return Outcome::Reorged;
         }
         match self.error.take() {
             Some(body) => Outcome::Whole(body),
-            None => Outcome::Refused(why(tried)),
+            None => Outcome::Refused(refusal),
         }
     }
 }

@@ -177,7 +177,7 @@ pub(crate) fn whole_bundles(woven: u64, unwoven: usize) -> usize {
 }
 
 /// A record that says something of the log itself.
-fn about_the_log(kind: RecordKind, at: Wall, payload: serde_json::Value) -> Record {
+pub(crate) fn about_the_log(kind: RecordKind, at: Wall, payload: serde_json::Value) -> Record {
     Record { kind, component: None, at, payload }
 }
 

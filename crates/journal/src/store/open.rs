@@ -1,6 +1,6 @@
 //! Taking a log up where it was left, whatever interrupted it.
 
-use std::{io, path::Path, path::PathBuf, sync::Arc};
+use std::{io, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use seawall_model::RecordKind;
 use seawall_runtime::disk::Disk;
@@ -19,6 +19,7 @@ use crate::{
     merkle::Hash,
     note::{InvalidKey, SigningKey},
     reader::{ReadError, Reader},
+    request,
     tile::Edge,
     tree::{self, CHECKPOINT, EraseError, LoadError, Tree},
     wal::{ScanError, Scanned, Wal, scan},
@@ -26,6 +27,10 @@ use crate::{
 
 /// Records woven at a time while the write-ahead log is replayed.
 const REPLAY: usize = 1024;
+
+/// How often a lock that is held is tried, and the pause between.
+const LOCK_TRIES: u32 = 4;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +138,7 @@ pub(super) fn open(
     for entry in home.list("tmp")? {
         home.remove(Path::new("tmp").join(entry.name))?;
     }
+    request::forget_answers(&home)?;
     let (mut identity, created) = identity(&home, &options.name, entropy)?;
     check_instance(&home, created)?;
     let checkpoint = checkpoint(&home, &identity)?;
@@ -155,12 +161,22 @@ pub(super) fn open(
     Ok((Store { home, lock, wal, tree, unwoven: Vec::new(), witnesses, segment_bytes }, recovery))
 }
 
+/// Takes the lock. Somebody who only looks whether it is held has it for a moment.
 fn lock(home: &Home) -> Result<Lock, OpenError> {
     let path = home.dir().join(LOCK);
-    match home.disk().lock(&path) {
-        Ok(guard) => Ok(Lock { _guard: guard }),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(OpenError::Locked(home.dir().to_owned())),
-        Err(source) => Err(DiskError { action: "lock", path, source }.into()),
+    let mut tries = 1;
+    loop {
+        match home.disk().lock(&path) {
+            Ok(guard) => return Ok(Lock { _guard: guard }),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && tries < LOCK_TRIES => {
+                tries += 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                return Err(OpenError::Locked(home.dir().to_owned()));
+            }
+            Err(source) => return Err(DiskError { action: "lock", path, source }.into()),
+        }
     }
 }
 

@@ -183,6 +183,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let drain = estate.gateway.as_ref().map_or(DRAIN, |g| g.limits.drain);
     let mut reloader = reload::Reloader {
         digest: estate.digest.clone(),
+        section: estate.gateway.clone(),
         disk: machine.disk.clone(),
         load,
         gateway,

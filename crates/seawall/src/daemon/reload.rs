@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use seawall_gateway::Gateway;
+use seawall_gateway::{Gateway, estate::GatewaySection};
 use seawall_health::Plan;
 use seawall_model::RecordKind;
 use seawall_runtime::{disk::Disk, logs::Logs, watch::Watch};
@@ -19,6 +19,8 @@ const ERRORS_KEPT: usize = 8;
 pub(super) struct Reloader {
     /// SHA-256 of the estate that runs.
     pub(super) digest: String,
+    /// Its gateway: a secret in a file of its own may change it though no estate file has changed.
+    pub(super) section: Option<GatewaySection>,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) load: Load,
     pub(super) gateway: Option<Arc<Gateway>>,
@@ -53,7 +55,7 @@ impl Reloader {
             Ok(Err(error)) => return self.refuse(&error.to_string(), &errors(&error)),
             Err(_) => return self.refuse("reading it panicked", &[]),
         };
-        if estate.digest == self.digest && !asked {
+        if estate.digest == self.digest && estate.gateway == self.section && !asked {
             return;
         }
         if let (Some(gateway), Some(section)) = (&self.gateway, &estate.gateway)
@@ -70,6 +72,10 @@ impl Reloader {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.plans.send_replace(super::verdicts::plan(estate.gateway.as_ref()));
+        if self.watch.is_some() {
+            self.watch = Some(Watch::new(estate.files.clone()).await);
+        }
+        self.section.clone_from(&estate.gateway);
         self.digest.clone_from(&estate.digest);
         tracing::info!(digest = estate.digest, "the new estate runs");
         self.scribe.record(RecordKind::Reload, None, json!({"digest": estate.digest}));

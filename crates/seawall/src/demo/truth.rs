@@ -100,7 +100,7 @@ impl Ledger {
                 // that very moment (seen without Seawall, for reads by hash too): so all that is certain is
                 // the block before the oldest of them.
                 let mut blocks = self.blocks.iter().filter(|(_, b)| b.balance == balance).map(|(n, _)| *n);
-                match (blocks.next(), blocks.last()) {
+                match (blocks.next(), blocks.next_back()) {
                     (Some(oldest), newest) => {
                         match self.current(Some(newest.unwrap_or(oldest)), answer, floor) {
                             Judgement::Right(_) => Judgement::Right(oldest.checked_sub(1)),
