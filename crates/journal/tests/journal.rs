@@ -1,5 +1,7 @@
 //! The journal's task over a simulated disk, in paused time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use seawall_journal::{

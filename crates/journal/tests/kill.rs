@@ -1,6 +1,8 @@
 //! Real processes, really killed (SIGKILL) while they append: what they said was acknowledged is there,
 //! and every checkpoint they printed is of the tree.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},

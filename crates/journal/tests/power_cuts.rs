@@ -1,6 +1,8 @@
 //! Power cuts and failing disks at any operation: what was acknowledged is there, and every checkpoint
 //! that anybody could have read is of the tree that there is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use seawall_journal::{

@@ -161,7 +161,7 @@ pub(crate) fn wants_sync(wal_bytes: u64, tree: &Tree, segment_bytes: u64) -> boo
 pub(crate) fn begin_sync(wal: &mut Wal, tree: &mut Tree) -> Result<Sync, EraseError> {
     tree.erase_now()?;
     wal.roll()?;
-    Ok(tree.to_sync())
+    Ok(tree.begin_sync())
 }
 
 /// Lets go of what `sync`, which has run, made superfluous.

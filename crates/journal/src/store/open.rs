@@ -359,7 +359,7 @@ fn settle(home: &Home, tree: &mut Tree, survey: &Survey) -> Result<Wal, OpenErro
     tree.erase_now()?;
     // What was read back may be in memory only, if a sync of the write-ahead log failed before: it is
     // signed once it is safe in tiles, and leaves the write-ahead log once the checkpoint is safe.
-    let sync = tree.to_sync();
+    let sync = tree.begin_sync();
     sync.run()?;
     tree.publish()?;
     home.sync_dir("")?;

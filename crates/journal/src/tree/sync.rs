@@ -44,7 +44,7 @@ impl Sync {
 
 impl Tree {
     /// What has to be synced for everything woven so far to survive.
-    pub(crate) fn to_sync(&mut self) -> Sync {
+    pub(crate) fn begin_sync(&mut self) -> Sync {
         Sync {
             home: self.home.clone(),
             files: std::mem::take(&mut self.unsynced),

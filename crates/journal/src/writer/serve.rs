@@ -59,13 +59,13 @@ impl Writer {
             if let Some(ended) = floor.ended(drained) {
                 return ended;
             }
-            floor = match floor.store_for_requests() {
-                Err(busy_or_not_asked) => busy_or_not_asked,
-                Ok(store) => match self.answer(store).await {
+            if floor.is_asked() {
+                let store = floor.into_store().expect("every part is at rest");
+                floor = match self.answer(store).await {
                     Ok(store) => Floor::new(store),
                     Err(error) => return Ended::Failed(error, None),
-                },
-            };
+                };
+            }
             if drained || floor.has_much_to_weave() {
                 floor.weave(&disk, drained);
             }

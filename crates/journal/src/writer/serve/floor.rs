@@ -98,26 +98,18 @@ impl Floor {
         }
     }
 
-    /// The store whole again, if requests wait for it and nothing else is under way.
-    pub(super) fn store_for_requests(self) -> Result<Store, Self> {
-        let under_way =
-            self.syncing.is_some() || self.has_upkeep() || self.ran.is_some() || self.failure.is_some();
-        match self {
-            Self {
-                requests: true,
-                wal: Some(wal),
-                tree: Some(tree),
-                home,
-                lock,
-                witnesses,
-                segment_bytes,
-                unwoven,
-                ..
-            } if !under_way => {
-                Ok(Store { home, lock, wal, tree, unwoven: unwoven.into(), witnesses, segment_bytes })
-            }
-            busy => Err(busy),
-        }
+    /// True if requests wait for the store and nothing is under way.
+    pub(super) fn is_asked(&self) -> bool {
+        let at_rest = self.wal.is_some() && self.tree.is_some() && self.syncing.is_none();
+        let done = !self.has_upkeep() && self.ran.is_none() && self.failure.is_none();
+        self.requests && at_rest && done
+    }
+
+    /// The store whole again; `None` if a part of it is away.
+    pub(super) fn into_store(self) -> Option<Store> {
+        let Self { home, lock, witnesses, segment_bytes, unwoven, .. } = self;
+        let (wal, tree) = (self.wal?, self.tree?);
+        Some(Store { home, lock, wal, tree, unwoven: unwoven.into(), witnesses, segment_bytes })
     }
 
     /// True if records can be handed to the write-ahead log now.
@@ -196,7 +188,7 @@ impl Floor {
             let result = weave(&mut tree, ran, &frames, publish).and_then(|()| {
                 let sync = may_sync && wants_sync(wal_bytes, &tree, segment_bytes);
                 let requests = publish && request::are_pending(&home)?;
-                Ok(Outcome { sync: sync.then(|| tree.to_sync()), requests })
+                Ok(Outcome { sync: sync.then(|| tree.begin_sync()), requests })
             });
             Woven { tree, result }
         })));
