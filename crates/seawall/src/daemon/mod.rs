@@ -191,6 +191,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         scribe: scribe.clone(),
         watch,
         logs,
+        reading: None,
+        again: None,
     };
     let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe).await;
     let why = reason.get_or_init(|| match &ended {
@@ -221,7 +223,7 @@ async fn supervise(
         tokio::select! {
             biased;
             signalled = signals.next() => match signalled {
-                Signalled::Reload => reloader.reload(true).await,
+                Signalled::Reload => reloader.begin(true),
                 Signalled::Stop | Signalled::StopNow => return Ok(()),
             },
             failure = supervisor.fatal() => {
@@ -231,7 +233,7 @@ async fn supervise(
                 let payload = json!({"task": failure.task, "error": failure.error.to_string()});
                 scribe.record(RecordKind::TaskFailed, None, payload);
             }
-            () = reloader.changed() => reloader.reload(false).await,
+            () = reloader.go_on() => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Taking over a changed estate: all of it or nothing, and said so either way.
 
-use std::sync::Arc;
+use std::{future::pending, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use seawall_gateway::{Gateway, estate::GatewaySection};
 use seawall_health::Plan;
 use seawall_model::RecordKind;
@@ -10,7 +11,7 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch as value};
 
 use super::{Load, records::Scribe};
-use crate::estate::LoadError;
+use crate::estate::{Estate, LoadError};
 
 /// Most errors of a refused estate that go into its record.
 const ERRORS_KEPT: usize = 8;
@@ -29,28 +30,80 @@ pub(super) struct Reloader {
     pub(super) scribe: Scribe,
     pub(super) watch: Option<Watch>,
     pub(super) logs: Option<Logs>,
+    /// The estate being read. A disk may take its time over it; nobody waits for it meanwhile.
+    pub(super) reading: Option<Reading>,
+    /// Reading was called for again meanwhile, and whether by an operator.
+    pub(super) again: Option<bool>,
+}
+
+/// An estate being read.
+pub(super) struct Reading {
+    asked: bool,
+    outcome: BoxFuture<'static, Outcome>,
+}
+
+/// What came of reading: the estate, and a watch on its files where there is to be one.
+struct Outcome {
+    estate: Result<Result<Estate, LoadError>, oneshot::error::RecvError>,
+    watch: Option<Watch>,
 }
 
 impl Reloader {
-    /// Resolves when the estate's files have changed.
-    pub(super) async fn changed(&mut self) {
-        match &mut self.watch {
-            Some(watch) => watch.changed().await,
-            None => std::future::pending().await,
+    /// Begins to read the estate anew; [`Self::go_on`] takes it over. `asked` is true if an operator asked for
+    /// it; then an estate that has not changed is taken over as well, since a secret it refers to may have.
+    pub(super) fn begin(&mut self, asked: bool) {
+        if self.reading.is_some() {
+            self.again = Some(asked || self.again == Some(true));
+            return;
+        }
+        let (load, disk, watched) = (self.load.clone(), self.disk.clone(), self.watch.is_some());
+        let outcome = Box::pin(async move {
+            let (done, loaded) = oneshot::channel();
+            let job = Box::new(move || {
+                let _ = done.send(load()); // nobody waits only if the process stops
+            });
+            disk.offload(job).await;
+            let estate = loaded.await;
+            let watch = match &estate {
+                Ok(Ok(estate)) if watched => Some(Watch::new(estate.files.clone()).await),
+                Ok(_) | Err(_) => None,
+            };
+            Outcome { estate, watch }
+        });
+        self.reading = Some(Reading { asked, outcome });
+    }
+
+    /// Waits for the estate's files to change, or for the one being read, and takes that over. Cancelled, it
+    /// loses nothing: what is being read goes on being read the next time.
+    pub(super) async fn go_on(&mut self) {
+        let read = async {
+            match &mut self.reading {
+                Some(reading) => (reading.asked, (&mut reading.outcome).await),
+                None => pending().await,
+            }
+        };
+        let changed = async {
+            match &mut self.watch {
+                Some(watch) => watch.changed().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (asked, outcome) = read => {
+                self.reading = None;
+                self.take_over(asked, outcome);
+                if let Some(asked) = self.again.take() {
+                    self.begin(asked);
+                }
+            }
+            () = changed => self.begin(false),
         }
     }
 
-    /// Reads the estate anew and takes it over, or says why not and leaves the old one running. `asked` is
-    /// true if an operator asked for it; then an estate that has not changed is taken over as well, since
-    /// a secret it refers to may have.
-    pub(super) async fn reload(&mut self, asked: bool) {
-        let load = self.load.clone();
-        let (done, loaded) = oneshot::channel();
-        let job = Box::new(move || {
-            let _ = done.send(load()); // nobody waits only if the process stops
-        });
-        self.disk.offload(job).await;
-        let estate = match loaded.await {
+    /// Takes over an estate that was read, or says why not and leaves the old one running.
+    fn take_over(&mut self, asked: bool, Outcome { estate, watch }: Outcome) {
+        let estate = match estate {
             Ok(Ok(estate)) => estate,
             Ok(Err(error)) => return self.refuse(&error.to_string(), &errors(&error)),
             Err(_) => return self.refuse("reading it panicked", &[]),
@@ -72,8 +125,8 @@ impl Reloader {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.plans.send_replace(super::verdicts::plan(estate.gateway.as_ref()));
-        if self.watch.is_some() {
-            self.watch = Some(Watch::new(estate.files.clone()).await);
+        if watch.is_some() {
+            self.watch = watch;
         }
         self.section.clone_from(&estate.gateway);
         self.digest.clone_from(&estate.digest);

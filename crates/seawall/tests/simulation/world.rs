@@ -270,7 +270,12 @@ async fn trouble(world: Arc<World>) {
 
 /// Does to the daemon what the plan says, besides ending it.
 async fn change(world: Arc<World>, disk: SimDisk, tell: mpsc::Sender<Event>) {
-    for (at, change) in world.plan.changes.iter().filter(|c| c.0 >= world.days.before) {
+    for (at, change) in &world.plan.changes {
+        if *at < world.days.before
+            && matches!(change, Change::Estate(_) | Change::BadEstate | Change::Fails(_))
+        {
+            continue; // it happened to a daemon before this one, or to none
+        }
         world.days.until(*at).await;
         let text = match change {
             Change::Estate(n) => estate_text(&world.plan, *n),
