@@ -95,7 +95,6 @@ class Seawall {
   /** The newest records of the journal, oldest first, read by Seawall's own command. */
   async records() {
     const text = await this.#log('tail', '--json', '-n', String(RECORDS_READ));
-    if (text.trimStart().startsWith('[')) return JSON.parse(text);
     return text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
   }
 
@@ -134,7 +133,7 @@ class Seawall {
   }
 
   async #log(command, ...args) {
-    const run = promisify(execFile)(this.#binary, ['log', command, this.journal, ...args], {
+    const run = promisify(execFile)(this.#binary, ['log', command, '--dir', this.journal, ...args], {
       maxBuffer: 256 * 1024 * 1024,
       timeout: 60_000,
     });
