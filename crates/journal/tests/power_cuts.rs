@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use seawall_journal::{
-    Entropy, Frame, OpenError, Reader, SignedCheckpoint, Store, StoreOptions, encode, merkle::Hash,
+    Entropy, Frame, OpenError, Reader, SignedCheckpoint, Store, StoreOptions, VerifyOptions, encode,
+    merkle::Hash, verify,
 };
 use seawall_model::{Record, RecordKind, Wall};
 use seawall_runtime::disk::sim::SimDisk;
@@ -150,6 +151,12 @@ impl Scenario {
         }
         for index in &self.told.erased {
             assert_eq!(entries[*index as usize].salted, None, "payload {index}");
+        }
+        drop(store);
+        if self.random.u8(..8) == 0 {
+            let options = VerifyOptions { key: None, threads: 1, progress: &|_, _| {} };
+            let report = verify(Arc::new(self.disk.clone()), DIR, &options).unwrap();
+            assert_eq!(report.findings, [], "after recovery");
         }
     }
 }

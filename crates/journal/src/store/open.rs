@@ -22,7 +22,7 @@ use crate::{
     request,
     tile::Edge,
     tree::{self, CHECKPOINT, EraseError, LoadError, Tree},
-    wal::{ScanError, Scanned, Wal, scan},
+    wal::{self, ScanError, Scanned, Wal, scan},
 };
 
 /// Records woven at a time while the write-ahead log is replayed.
@@ -143,8 +143,11 @@ pub(super) fn open(
     check_instance(&home, created)?;
     let checkpoint = checkpoint(&home, &identity)?;
     let survey = survey(&home, &checkpoint)?;
+    // Before anything follows from what was read.
+    if let Some(scanned) = &survey.scanned {
+        wal::secure(&home, scanned)?;
+    }
     let key = current_key(&home, &mut identity, &survey)?;
-
     let mut tree = tree::load(&home, identity, key, checkpoint, survey.first)?;
     replay(&home, &mut tree)?;
     let wal = settle(&home, &mut tree, &survey)?;
@@ -357,12 +360,9 @@ fn settle(home: &Home, tree: &mut Tree, survey: &Survey) -> Result<Wal, OpenErro
     }
     tree.mend_edges()?;
     tree.erase_now()?;
-    // What was read back may be in memory only, if a sync of the write-ahead log failed before: it is
-    // signed once it is safe in tiles, and leaves the write-ahead log once the checkpoint is safe.
+    tree.publish()?;
     let sync = tree.begin_sync();
     sync.run()?;
-    tree.publish()?;
-    home.sync_dir("")?;
     let mut wal = Wal::begin(home, older, survey.end)?;
     finish_sync(&mut wal, tree, &sync)?;
     Ok(wal)

@@ -12,7 +12,7 @@ use crate::{
     identity::Identity,
     merkle::Hash,
     note::SigningKey,
-    tile::{Edge, Kind, Tile, WIDTH, from_bytes, to_bytes},
+    tile::{Edge, HEIGHT, Kind, Tile, WIDTH, from_bytes, to_bytes},
 };
 
 /// Why part of a tree cannot be read.
@@ -113,6 +113,8 @@ pub(crate) fn load(
         checkpoint,
         completed: BTreeSet::new(),
         unsynced: BTreeSet::new(),
+        unsynced_dirs: BTreeSet::new(),
+        loaded: size,
         erasures: BTreeSet::new(),
         durable: Durability::Contents,
     })
@@ -145,43 +147,42 @@ impl Tree {
         self.durable = Durability::Later;
     }
 
-    /// Mends the right edge after a crash: rewrites the partial tiles that may not have been synced,
-    /// since readers may hold checkpoints that need them, and removes what lies beyond the edge.
+    /// Mends what a crash may have left: partial tiles that were written after the last sync. At the right
+    /// edge they are rewritten, since readers may hold checkpoints that need them; those of tiles that are
+    /// full by now go.
     pub(crate) fn mend_edges(&mut self) -> Result<(), DiskError> {
+        for tile in self.completed.clone() {
+            self.mend_partial(tile, None)?;
+        }
         let mut tiles: Vec<(Tile, Vec<u8>)> =
             self.edge.partial().map(|(tile, hashes)| (tile, to_bytes(hashes))).collect();
         let (index, width) = (self.edge.size() / WIDTH, self.edge.size() % WIDTH);
         tiles.push((Tile { kind: Kind::Entries, index, width }, self.entries.clone()));
-        for (tile, bytes) in &tiles {
-            for entry in self.home.list(tile.partial_dir())? {
-                let path = tile.partial_dir().join(&entry.name);
-                match entry.name.parse::<u64>().ok().and_then(|width| beginning(*tile, bytes, width)) {
-                    Some(part) => {
-                        self.home.put(&path, part, self.durable)?;
-                        self.unsynced.insert(path);
-                    }
-                    None => self.home.remove(&path)?,
-                }
-            }
-            self.home.remove(Tile { width: WIDTH, ..*tile }.path())?;
-        }
-        let beyond = |kind, index| self.remove_from(Tile { kind, index, width: WIDTH });
-        beyond(Kind::Entries, index + 1)?;
-        beyond(Kind::Level(0), if width == 0 { index } else { index + 1 })?;
-        beyond(Kind::Payload, if width == 0 { index } else { index + 1 })
+        tiles.iter().try_for_each(|(tile, bytes)| self.mend_partial(*tile, Some(bytes)))
     }
 
-    /// Removes a tile and those after it, as far as there are any.
-    fn remove_from(&self, mut tile: Tile) -> Result<(), DiskError> {
-        loop {
-            let full = self.home.read_if_there(tile.path())?.is_some();
-            if !full && self.home.list(tile.partial_dir())?.is_empty() {
-                return Ok(());
+    /// Goes through the partial forms of a tile that no sync has covered: writes those that are a beginning
+    /// of `bytes` anew, and removes the others.
+    fn mend_partial(&mut self, tile: Tile, bytes: Option<&Vec<u8>>) -> Result<(), DiskError> {
+        let synced = (self.loaded >> (HEIGHT * tile.level())).saturating_sub(tile.index * WIDTH);
+        for entry in self.home.list(tile.partial_dir())? {
+            let width: u64 = entry.name.parse().unwrap_or(0);
+            if (1..=synced).contains(&width) {
+                continue;
             }
-            self.home.remove(tile.path())?;
-            self.home.remove_dir_of_files(tile.partial_dir())?;
-            tile.index += 1;
+            let path = tile.partial_dir().join(&entry.name);
+            match bytes.and_then(|bytes| beginning(tile, bytes, width)) {
+                Some(part) => {
+                    self.home.put(&path, part, self.durable)?;
+                    self.unsynced.insert(path);
+                }
+                None => {
+                    self.home.remove(&path)?;
+                    self.unsynced_dirs.insert(tile.partial_dir());
+                }
+            }
         }
+        Ok(())
     }
 }
 

@@ -49,6 +49,10 @@ pub(crate) struct Tree {
     /// Tiles completed since the last sync: their partial forms can go then.
     completed: BTreeSet<Tile>,
     unsynced: BTreeSet<PathBuf>,
+    /// Directories out of which files were removed that must not come back.
+    unsynced_dirs: BTreeSet<PathBuf>,
+    /// How many records were in synced tiles when the tree was taken up.
+    loaded: u64,
     /// Records whose payloads are to be erased before the next sync.
     erasures: BTreeSet<u64>,
     /// How tiles are written: while the write-ahead log is replayed they replace older ones.

@@ -18,6 +18,7 @@ const ONE_BY_ONE: usize = 256;
 pub(crate) struct Sync {
     home: Home,
     files: BTreeSet<PathBuf>,
+    dirs: BTreeSet<PathBuf>,
     completed: BTreeSet<Tile>,
     size: u64,
 }
@@ -28,7 +29,7 @@ impl Sync {
         if self.files.len() > ONE_BY_ONE {
             return self.home.sync_all();
         }
-        let mut dirs = BTreeSet::new();
+        let mut dirs = self.dirs.clone();
         for file in &self.files {
             self.home.open(file, Open::Read)?.sync()?;
             dirs.extend(file.ancestors().skip(1).map(Path::to_owned));
@@ -48,6 +49,7 @@ impl Tree {
         Sync {
             home: self.home.clone(),
             files: std::mem::take(&mut self.unsynced),
+            dirs: std::mem::take(&mut self.unsynced_dirs),
             completed: std::mem::take(&mut self.completed),
             size: self.edge.size(),
         }

@@ -23,6 +23,33 @@ pub(crate) use scan::{ScanError, Scanned, scan};
 /// The directory of the segments.
 const DIR: &str = "wal";
 
+/// A segment while it is written anew.
+const COPIED: &str = "tmp/wal";
+
+/// Bytes copied at a time.
+const COPY: usize = 1 << 20;
+
+/// Makes sure that what was read of the last segment is on the disk, without its torn end. After a failed
+/// sync the kernel may hold records that no later sync would write, so they are written anew.
+pub(crate) fn secure(home: &Home, scanned: &Scanned) -> Result<(), DiskError> {
+    let Some(&last) = scanned.segments.last() else { return Ok(()) };
+    let old = home.open(segment(last), Open::Read)?;
+    let len = scanned.torn.as_ref().map_or(old.len()?, |torn| torn.offset);
+    if len == 0 {
+        return Ok(());
+    }
+    let mut new = home.open(COPIED, Open::Create)?;
+    let mut at = 0;
+    while at < len {
+        let count = usize::try_from(len - at).unwrap_or(COPY).min(COPY);
+        new.append(&old.read_at(at, count)?)?;
+        at += count as u64;
+    }
+    new.sync()?;
+    home.rename(COPIED, &segment(last))?;
+    home.sync_dir(DIR)
+}
+
 /// The write-ahead log, open for appending.
 #[derive(Debug)]
 pub(crate) struct Wal {
