@@ -248,8 +248,11 @@ impl Ledger {
                 let now = self.now;
                 self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
                 if kind == Kind::NoBlock && pinned {
+                    // The client named no block: that one is missing would tell it nothing.
                     self.off_the_chain();
-                } else if kind.teaches() {
+                    return Verdict::Elsewhere;
+                }
+                if kind.teaches() {
                     self.ask.pool.teach(now, i, &self.ask, kind);
                 }
                 self.error.get_or_insert(body);

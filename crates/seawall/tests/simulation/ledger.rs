@@ -130,7 +130,9 @@ impl Ledger {
         };
         if let Some(block) = spoke_of {
             self.floor = self.floor.max(block);
-            self.oldest = self.oldest.min(block);
+            if matches!(read, Read::Number | Read::State { .. }) {
+                self.oldest = self.oldest.min(block);
+            }
         }
     }
 

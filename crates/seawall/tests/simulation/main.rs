@@ -102,7 +102,8 @@ fn what_must_hold_holds_whatever_goes_wrong() {
     }
     let reads: u64 = outcomes.values().map(|o| o.ledger.reads).sum();
     let failed: u64 = outcomes.values().flat_map(|o| o.ledger.failed.values()).sum();
-    eprintln!("{} seeds, {reads} reads, {failed} failed", outcomes.len());
+    let lives: usize = outcomes.values().map(|o| o.lives).sum();
+    eprintln!("{} seeds, {lives} lives of the daemon, {reads} reads, {failed} failed", outcomes.len());
     assert!(
         broken.is_empty(),
         "seeds {broken:?} do not hold; replay one with SEAWALL_SEED={} cargo test -p seawall --test simulation",

@@ -1,6 +1,6 @@
 //! What a seed makes happen: who the upstreams are, what goes wrong and when, what the operator does.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use seawall_runtime::{net::sim::Fault, random::Seed};
 
@@ -16,7 +16,7 @@ pub(crate) const ALL_SERVE: u64 = TROUBLE.1 + 60_000;
 /// A provider that was unwell is not counted on for this long after.
 const DISTRUST: u64 = 6_000;
 /// A fresh daemon knows no chain yet: for this long after it starts most providers are well.
-const START: u64 = 12_000;
+const CALM: u64 = 8_000;
 /// Time a restarted daemon is away.
 const AWAY: u64 = 1_500;
 
@@ -127,8 +127,8 @@ impl Plan {
             lives: Vec::new(),
             changes: Vec::new(),
         };
-        plan.draw_episodes(&mut seed.rng("episodes"));
         plan.draw_lives(&mut seed.rng("lives"));
+        plan.draw_episodes(&mut seed.rng("episodes"));
         plan.draw_changes(&mut seed.rng("changes"));
         plan
     }
@@ -151,11 +151,21 @@ impl Plan {
         }
     }
 
-    /// At any moment somebody is well, and no fewer than those that deceive.
+    /// At any moment somebody is well, and no fewer than those that deceive; and most are when the daemon
+    /// starts.
     fn may_add(&self, new: &Episode) -> bool {
         let overlaps = |e: &&Episode| e.from <= new.to + DISTRUST && new.from <= e.to + DISTRUST;
         let others: Vec<_> = self.episodes.iter().filter(overlaps).collect();
         if others.iter().any(|e| e.provider == new.provider) {
+            return false;
+        }
+        let starts = self.lives.iter().map(|l| l.from..l.from + CALM);
+        let within = |e: &Episode, window: &Range<u64>| e.from < window.end && window.start < e.to + DISTRUST;
+        let too_many = |w: &Range<u64>| {
+            let unwell = others.iter().filter(|e| within(e, w)).count() + usize::from(within(new, w));
+            within(new, w) && unwell * 2 >= self.providers
+        };
+        if starts.into_iter().any(|window| too_many(&window)) {
             return false;
         }
         let moments = others.iter().map(|e| e.from.max(new.from)).chain([new.from]);
@@ -170,14 +180,11 @@ impl Plan {
     fn draw_lives(&mut self, rng: &mut fastrand::Rng) {
         let mut from = 0;
         for _ in 0..rng.u32(..3) {
-            let to = rng.u64(from + 20_000..from + 70_000);
-            let starts = to + AWAY;
-            let calm =
-                (starts.saturating_sub(START)..starts + START).step_by(250).all(|t| self.most_are_well(t));
-            if starts < TROUBLE.1 - START && calm {
+            let to = rng.u64(from + 15_000..from + 55_000);
+            if to + AWAY + CALM < TROUBLE.1 {
                 let end = [End::PowerCut, End::PowerCut, End::Kill, End::Stop][rng.usize(..4)];
                 self.lives.push(Life { from, to, end });
-                from = starts;
+                from = to + AWAY;
             }
         }
         self.lives.push(Life { from, to: END, end: End::Stop });

@@ -211,6 +211,8 @@ impl Lasting {
             logs: None,
             entropy,
         };
+        // Whoever starts it has put right what was wrong with the estate.
+        write_estate(&self.disk, &estate_text(&self.plan, 0));
         let estate = load(&self.disk).unwrap();
         (tell, tokio::spawn(daemon::run(estate, parts)))
     }
@@ -219,6 +221,11 @@ impl Lasting {
 fn load(disk: &SimDisk) -> Result<Estate, LoadError> {
     let with = Surroundings { disk, variable: &|_| Err(VarError::NotPresent), cores: 1 };
     estate::load(Path::new(ESTATE), &with)
+}
+
+/// Puts an estate in place of the one that is there, whatever ails the disk.
+fn write_estate(disk: &SimDisk, text: &str) {
+    disk.corrupt(Path::new(ESTATE), |bytes| *bytes = text.to_owned().into_bytes()).unwrap();
 }
 
 /// The `n`th valid estate: the same upstreams with other weights, and other limits.
@@ -293,13 +300,12 @@ async fn change(world: Arc<World>, disk: SimDisk, tell: mpsc::Sender<Event>) {
                 continue;
             }
         };
-        disk.corrupt(Path::new(ESTATE), |bytes| *bytes = text.clone().into()).unwrap();
+        write_estate(&disk, &text);
         tell.send(Event::Reload).await.unwrap();
         if matches!(change, Change::BadEstate) {
-            // Long enough to be read and refused; a daemon that starts later must find a good one.
+            // Long enough to be read and refused.
             sleep(LOOK).await;
-            let good = estate_text(&world.plan, 0);
-            disk.corrupt(Path::new(ESTATE), |bytes| *bytes = good.clone().into()).unwrap();
+            write_estate(&disk, &estate_text(&world.plan, 0));
         }
     }
 }
@@ -366,6 +372,7 @@ pub(crate) struct Outcome {
     pub(crate) ledger: Ledger,
     pub(crate) extras: u32,
     pub(crate) floor: u32,
+    pub(crate) lives: usize,
     /// What the seed made happen.
     pub(crate) told: Vec<String>,
     /// Everything that must be the same whenever the seed is.
@@ -396,7 +403,14 @@ pub(crate) fn run(seed: u64) -> Outcome {
         lines
     });
     let fingerprint = ledger.trace.iter().cloned().chain(lines).chain(files).collect();
-    Outcome { ledger, extras: extras.values().sum(), floor: lasting.plan.floor, told, fingerprint }
+    Outcome {
+        ledger,
+        extras: extras.values().sum(),
+        floor: lasting.plan.floor,
+        lives: metrics.len(),
+        told,
+        fingerprint,
+    }
 }
 
 impl Lasting {
