@@ -59,8 +59,6 @@ pub enum Event {
         at: Mono,
         /// Whose.
         upstream: ComponentId,
-        /// In which class.
-        class: Class,
         /// Why.
         cause: Cause,
     },

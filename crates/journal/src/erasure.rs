@@ -30,6 +30,7 @@ pub(crate) fn may_be_erased(kind: RecordKind) -> bool {
         | RecordKind::Head
         | RecordKind::Verdict
         | RecordKind::Cordon
-        | RecordKind::TaskFailed => true,
+        | RecordKind::TaskFailed
+        | RecordKind::Fault => true,
     }
 }

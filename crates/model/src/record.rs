@@ -50,6 +50,8 @@ pub enum RecordKind {
     Erasure,
     /// A task failed.
     TaskFailed,
+    /// An attempt failed through its upstream's fault: the first of its cause in a while.
+    Fault,
 }
 
 impl RecordKind {
@@ -91,6 +93,7 @@ impl RecordKind {
             Self::Restored => "restored",
             Self::Erasure => "erasure",
             Self::TaskFailed => "task_failed",
+            Self::Fault => "fault",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
-use super::Pool;
+use super::{Pool, upstream::Learned};
 use crate::{
     core::breaker::{Admission, State},
     event::Event,
@@ -16,6 +16,9 @@ use crate::{
 
 /// Failed polls in a row after which every class is ejected.
 const POLLS: u32 = 2;
+
+/// A failure of the same upstream and cause is told of again after this long.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// How an attempt ended, for the upstream it went to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,7 @@ impl Pool {
         let may_eject = self.others_admit(now, i, class);
         let mut learned = state.learned();
         learned.failures_by_cause[cause as usize] += 1;
+        self.tell_fault(&mut learned, now, i, cause);
         state.penalise(&mut learned, now, class, took);
         let breaker = &mut learned.breakers[class as usize];
         let changed = match asked {
@@ -121,6 +125,7 @@ impl Pool {
         };
         learned.poll_failures += 1;
         learned.failures_by_cause[cause as usize] += 1;
+        self.tell_fault(&mut learned, now, i, cause);
         let tripped = learned.poll_failures >= POLLS;
         drop(learned);
         if tripped {
@@ -179,6 +184,17 @@ impl Pool {
         if let Some(state) = state {
             let upstream = self.upstreams[i].component.clone();
             self.state.events.send(Event::Breaker { at: now, upstream, class: None, state });
+        }
+    }
+
+    /// Tells of a failure, unless one of its cause was told of a while ago: one alone may eject nobody, and is
+    /// still worth a record.
+    fn tell_fault(&self, learned: &mut Learned, now: Mono, i: usize, cause: Cause) {
+        let told = &mut learned.told[cause as usize];
+        if told.is_none_or(|at| now.since(at) >= TELL_AGAIN) {
+            *told = Some(now);
+            let upstream = self.upstreams[i].component.clone();
+            self.state.events.send(Event::Fault { at: now, upstream, cause });
         }
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Learned {
     /// Polls of its head that failed in a row.
     pub(crate) poll_failures: u32,
     pub(crate) failures_by_cause: [u64; Cause::ALL.len()],
+    /// When a failure of each cause was last told of.
+    pub(crate) told: [Option<Mono>; Cause::ALL.len()],
 }
 
 /// Counters that are only ever added to.
@@ -90,6 +92,7 @@ impl UpstreamState {
                 ejected_whole: 0,
                 poll_failures: 0,
                 failures_by_cause: [0; Cause::ALL.len()],
+                told: [None; Cause::ALL.len()],
             }),
             counts: Counts::default(),
         }

@@ -269,7 +269,8 @@ impl Bundle<'_> {
                 | RecordKind::Cordon
                 | RecordKind::Gap
                 | RecordKind::Restored
-                | RecordKind::TaskFailed => continue,
+                | RecordKind::TaskFailed
+                | RecordKind::Fault => continue,
             };
             followed.extend(payload.map(|payload| (index, payload.to_vec())));
         }

@@ -15,6 +15,7 @@ use seawall_gateway::Gateway;
 use seawall_journal::Journal;
 use seawall_model::{RecordKind, Secret};
 use seawall_runtime::{
+    disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
     net::{Conn, Net},
     seam::State,
@@ -41,6 +42,7 @@ pub(super) struct Admin {
     pub(super) supervisor: Supervisor,
     pub(super) metrics: Metrics,
     pub(super) state: Arc<dyn State>,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) scribe: Scribe,
     pub(super) started: seawall_model::Mono,
 }
@@ -186,9 +188,13 @@ impl Admin {
             Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
         };
         if changed {
-            if let Err(error) = cordon::remember(&*self.state, pool, upstream, out) {
-                tracing::error!(%error, "a cordon could not be stored and will not outlive a restart");
-            }
+            let (state, p, u) = (self.state.clone(), pool.to_owned(), upstream.to_owned());
+            let job = move || {
+                if let Err(error) = cordon::remember(&*state, &p, &u, out) {
+                    tracing::error!(%error, "a cordon could not be stored and will not outlive a restart");
+                }
+            };
+            self.disk.offload(Box::new(job)).await;
             let component = format!("upstream:{pool}/{upstream}").parse().ok();
             self.scribe.record(RecordKind::Cordon, component, json!({"cordoned": out, "reason": reason}));
         }

@@ -10,6 +10,7 @@ use seawall_model::{Record, RecordKind};
 use seawall_runtime::{
     Machine,
     clock::Clock,
+    disk::Disk,
     seam::{NotRecorded, Receipt, Recorder, State},
     tasks::{Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
 };
@@ -66,6 +67,7 @@ impl Opened {
         &mut self,
         supervisor: &Supervisor,
         clock: Clock,
+        disk: Arc<dyn Disk>,
         state: Arc<dyn State>,
         reason: Arc<OnceLock<String>>,
     ) {
@@ -74,7 +76,7 @@ impl Opened {
         let kind = Kind { on_failure: OnFailure::Log, stage: Stage::Journal };
         supervisor.spawn("journal", kind, move |shutdown| {
             let writer = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-            write(writer, journal.clone(), clock, state.clone(), reason.clone(), shutdown)
+            write(writer, journal.clone(), clock, disk.clone(), state.clone(), reason.clone(), shutdown)
         });
     }
 }
@@ -83,6 +85,7 @@ async fn write(
     writer: Option<Writer>,
     journal: Journal,
     clock: Clock,
+    disk: Arc<dyn Disk>,
     state: Arc<dyn State>,
     reason: Arc<OnceLock<String>>,
     shutdown: Shutdown,
@@ -94,7 +97,13 @@ async fn write(
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                _ = tick.tick() => remember(&journal, &*state),
+                _ = tick.tick() => {}
+            }
+            // A stalled disk holds this up, and nothing else: the writer is polled beside it.
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                () = remember(&journal, &disk, &state) => {}
             }
         }
         let reason = reason.get().map_or("asked to", String::as_str);
@@ -103,26 +112,29 @@ async fn write(
         // Closing waits for it; nothing else does.
         drop(journal.record(stop));
         journal.close().await;
-        remember(&journal, &*state);
+        remember(&journal, &disk, &state).await;
     };
     tokio::join!(writer.run(), keep);
     Ok(())
 }
 
 /// Remembers the newest checkpoint outside the log.
-fn remember(journal: &Journal, state: &dyn State) {
+async fn remember(journal: &Journal, disk: &Arc<dyn Disk>, state: &Arc<dyn State>) {
     let Some(note) = journal.status().checkpoint_note else { return };
-    let stored = state.get(BUCKET, KEY).and_then(|found| {
-        let (revision, old) = found.unwrap_or_default();
-        if old == note.as_bytes() {
-            Ok(revision)
-        } else {
-            state.swap(BUCKET, KEY, revision, Some(note.as_bytes()))
+    let state = state.clone();
+    let job = move || {
+        let stored = state.get(BUCKET, KEY).and_then(|found| {
+            let (revision, old) = found.unwrap_or_default();
+            match old == note.as_bytes() {
+                true => Ok(revision),
+                false => state.swap(BUCKET, KEY, revision, Some(note.as_bytes())),
+            }
+        });
+        if let Err(error) = stored {
+            tracing::warn!(%error, "the newest checkpoint could not be remembered");
         }
-    });
-    if let Err(error) = stored {
-        tracing::warn!(%error, "the newest checkpoint could not be remembered");
-    }
+    };
+    disk.offload(Box::new(job)).await;
 }
 
 /// Without a journal nothing is kept.

@@ -119,7 +119,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
     let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
     let reason = Arc::new(OnceLock::new());
-    journal.start(&supervisor, machine.clock, state.clone(), reason.clone());
+    journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
 
     let (events, happened) = Events::queue();
@@ -165,6 +165,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         supervisor: supervisor.clone(),
         metrics: machine.metrics.clone(),
         state,
+        disk: machine.disk.clone(),
         scribe: scribe.clone(),
         started: machine.clock.mono(),
     });

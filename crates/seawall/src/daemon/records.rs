@@ -75,7 +75,11 @@ impl Scribe {
                 let payload = json!({"halted": halted, "agreed": agreed});
                 self.record_at(at(t), RecordKind::Head, Some(pool), payload);
             }
-            _ => {}
+            Event::Fault { at: t, upstream, cause } => {
+                tracing::info!(%upstream, %cause, "fault");
+                self.record_at(at(t), RecordKind::Fault, Some(upstream), json!({"cause": cause}));
+            }
+            _ => tracing::warn!("an event of a kind that is not written down"),
         }
     }
 

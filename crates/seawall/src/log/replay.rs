@@ -29,7 +29,8 @@ fn says_what_holds(kind: RecordKind) -> bool {
         | RecordKind::Gap
         | RecordKind::Restored
         | RecordKind::Erasure
-        | RecordKind::TaskFailed => false,
+        | RecordKind::TaskFailed
+        | RecordKind::Fault => false,
     }
 }
 
