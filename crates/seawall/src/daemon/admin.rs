@@ -113,9 +113,9 @@ impl Admin {
                 ["v1", "pools", pool, "upstreams", upstream, change @ ("cordon" | "uncordon")],
             ) => {
                 let (pool, upstream, out) = ((*pool).to_owned(), (*upstream).to_owned(), *change == "cordon");
-                match self.authorise(&request) {
-                    Ok(()) => self.cordon(&pool, &upstream, out, request).await,
-                    Err(refusal) => refusal,
+                match self.unauthorised(&request) {
+                    None => self.cordon(&pool, &upstream, out, request).await,
+                    Some(refusal) => refusal,
                 }
             }
             (_, ["healthz" | "readyz" | "metrics"] | ["v1", "pools" | "tasks" | "journal"]) => {
@@ -151,21 +151,22 @@ impl Admin {
         })
     }
 
-    /// Only who holds the token may change anything; without one in the estate, nobody may.
-    fn authorise(&self, request: &Request<Incoming>) -> Result<(), Answer> {
+    /// Only who holds the token may change anything; without one in the estate, nobody may. The refusal, if
+    /// this one may not.
+    fn unauthorised(&self, request: &Request<Incoming>) -> Option<Answer> {
         let Some(token) = &self.token else {
             let why = "set `admin_token` under [listen] in the estate before anything can be changed here";
-            return Err(problem(StatusCode::FORBIDDEN, "SW0224", why));
+            return Some(problem(StatusCode::FORBIDDEN, "SW0224", why));
         };
         let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
         if same(given.as_bytes(), token.expose().as_bytes()) {
-            return Ok(());
+            return None;
         }
         let mut refusal =
             problem(StatusCode::UNAUTHORIZED, "SW0225", "send `authorization: Bearer <admin_token>`");
         refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        Err(refusal)
+        Some(refusal)
     }
 
     async fn cordon(&self, pool: &str, upstream: &str, out: bool, request: Request<Incoming>) -> Answer {
