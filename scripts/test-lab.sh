@@ -69,6 +69,7 @@ kill "$daemon"
 wait "$daemon" || die "the daemon did not stop in order; see $work/seawall.log"
 "$seawall" log verify --dir target/bench/journal || die "seawall log verify"
 (cd scripts/verify-tiles && go run . ../../target/bench/journal) || die "the Go verifier refuses the journal"
+scripts/verify-tiles/run.sh || die "the Go verifier and Seawall disagree about a log"
 pass "an independent verifier accepts the journal"
 kill "${pids[0]}"
 

@@ -105,14 +105,19 @@ func checkpoint(dir string, key note.Verifier) (tlog.Tree, string, error) {
 	if err != nil || len(root) != sha256.Size {
 		return tlog.Tree{}, "", errors.New("checkpoint: not a root hash")
 	}
-	return tlog.Tree{N: size, Hash: tlog.Hash(root)}, lines[0], nil
+	tree := tlog.Tree{N: size}
+	copy(tree.Hash[:], root)
+	return tree, lines[0], nil
 }
 
 // entries reads every leaf from the entry bundles.
 func entries(dir string, size int64) ([][]byte, error) {
 	var leaves [][]byte
 	for n := int64(0); n*width < size; n++ {
-		w := min(size-n*width, width)
+		w := size - n*width
+		if w > width {
+			w = width
+		}
 		data, err := readTile(dir, "entries", n, w)
 		if err != nil {
 			return nil, err
@@ -159,7 +164,10 @@ func fromEntries(leaves [][]byte, tree tlog.Tree) error {
 // everyLeafHash reads each leaf's hash through the tiles, which authenticates every level 0 tile.
 func everyLeafHash(reader tlog.HashReader, leaves [][]byte) error {
 	for start := 0; start < len(leaves); start += width {
-		end := min(start+width, len(leaves))
+		end := start + width
+		if end > len(leaves) {
+			end = len(leaves)
+		}
 		var indexes []int64
 		for i := start; i < end; i++ {
 			indexes = append(indexes, tlog.StoredHashIndex(0, int64(i)))
