@@ -1,6 +1,9 @@
 //! What goes into the journal.
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{self, IntoDeserializer},
+};
 
 use crate::{ComponentId, Wall};
 
@@ -56,7 +59,7 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Stop,
         Self::Reload,
@@ -70,11 +73,13 @@ impl RecordKind {
         Self::Restored,
         Self::Erasure,
         Self::TaskFailed,
+        Self::Fault,
     ];
 
     /// The kind that has this label.
     pub fn parse(label: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == label)
+        let found: Result<Self, de::value::Error> = Self::deserialize(label.into_deserializer());
+        found.ok()
     }
 
     /// The kind as a label.
@@ -101,5 +106,18 @@ impl RecordKind {
 impl std::fmt::Display for RecordKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read_back_by_its_label() {
+        for (place, kind) in RecordKind::ALL.into_iter().enumerate() {
+            assert_eq!((RecordKind::parse(kind.as_str()), kind as usize), (Some(kind), place));
+        }
+        assert_eq!(RecordKind::parse("Start"), None);
     }
 }

@@ -137,8 +137,8 @@ async fn one_read(world: Arc<World>, door: Arc<Door>, reads: Vec<Call>) {
             (Value::Null, true) => {
                 ledger.answered(&world.plan, &world.chain, asked, now, read, &one["result"]);
             }
-            (error, true) => ledger.failed(asked, now, read, code(error), &error.to_string()),
-            (_, false) => ledger.failed(asked, now, read, "client", &answer),
+            (error, true) => ledger.failed(&world.plan, asked, now, read, code(error), &error.to_string()),
+            (_, false) => ledger.failed(&world.plan, asked, now, read, "client", &answer),
         }
     }
 }

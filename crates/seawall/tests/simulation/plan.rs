@@ -13,6 +13,8 @@ pub(crate) const TROUBLE: (u64, u64) = (6_000, 112_000);
 /// After the last fault every read succeeds from then on, and every upstream serves by the second.
 pub(crate) const RECOVERED: u64 = TROUBLE.1 + 15_000;
 pub(crate) const ALL_SERVE: u64 = TROUBLE.1 + 60_000;
+/// The attempt budget's floor where the estate does not say, in attempts a second.
+pub(crate) const USUAL_FLOOR: u32 = 10;
 /// A provider that was unwell is not counted on for this long after.
 const DISTRUST: u64 = 6_000;
 /// A fresh daemon knows no chain yet: for this long after it starts most providers are well.
@@ -119,7 +121,7 @@ impl Plan {
             block_ms,
             poll_ms: (block_ms / 2).clamp(250, 2_000),
             hang_ms: [500, 1_000][rng.usize(..2)],
-            floor: [1, 10, 10][rng.usize(..3)],
+            floor: [1, USUAL_FLOOR, USUAL_FLOOR][rng.usize(..3)],
             workers: rng.u32(1..3),
             providers: owners.iter().max().map_or(0, |m| m + 1),
             upstreams,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use seawall::{
-    daemon::{self, Parts, Roles},
+    daemon::{self, DaemonError, Parts, Roles},
     estate::{self, Estate, LoadError, Surroundings},
 };
 use seawall_journal::Entropy;
@@ -158,7 +158,7 @@ impl Lasting {
         tokio::spawn(trouble(world.clone()));
         let machine = self.machine(&net, life);
         let metrics = machine.metrics.clone();
-        let (tell, daemon) = self.start(machine, life);
+        let (tell, daemon) = self.start(machine, world.clone());
         tokio::spawn(change(world.clone(), self.disk.clone(), tell.clone()));
         let admin = Arc::new(Door::new(net.host("operator"), HOST, ADMIN));
         tokio::spawn(look(world.clone(), admin));
@@ -166,7 +166,8 @@ impl Lasting {
         tokio::spawn(clients(world.clone(), door, life));
         days.until(life.to).await;
         if life.end == End::Stop {
-            tell.send(Event::Stop).await.unwrap();
+            // If nobody listens any more, it has ended by itself, and says why.
+            let _ = tell.send(Event::Stop).await;
             match timeout(STOPS, daemon).await {
                 Ok(Ok(Ok(()))) => {}
                 other => world.ledger().find(days.now(), format!("it did not stop as asked: {other:?}")),
@@ -196,9 +197,10 @@ impl Lasting {
     fn start(
         &self,
         machine: Machine,
-        life: Life,
-    ) -> (mpsc::Sender<Event>, JoinHandle<Result<(), daemon::DaemonError>>) {
-        let entropy = Entropy::seeded(self.plan.seed.rng(&format!("entropy {}", life.from)).u64(..));
+        world: Arc<World>,
+    ) -> (mpsc::Sender<Event>, JoinHandle<Result<(), DaemonError>>) {
+        let born = world.days.before;
+        let entropy = Entropy::seeded(self.plan.seed.rng(&format!("entropy {born}")).u64(..));
         let (tell, signals) = Signals::simulated();
         let disk = self.disk.clone();
         let parts = Parts {
@@ -214,7 +216,14 @@ impl Lasting {
         // Whoever starts it has put right what was wrong with the estate.
         write_estate(&self.disk, &estate_text(&self.plan, 0));
         let estate = load(&self.disk).unwrap();
-        (tell, tokio::spawn(daemon::run(estate, parts)))
+        let daemon = async move {
+            let ended = daemon::run(estate, parts).await;
+            if let Err(error) = &ended {
+                world.ledger().find(world.days.now(), format!("it ended: {error}"));
+            }
+            ended
+        };
+        (tell, tokio::spawn(daemon))
     }
 }
 
@@ -301,7 +310,9 @@ async fn change(world: Arc<World>, disk: SimDisk, tell: mpsc::Sender<Event>) {
             }
         };
         write_estate(&disk, &text);
-        tell.send(Event::Reload).await.unwrap();
+        if tell.send(Event::Reload).await.is_err() {
+            return; // it has ended
+        }
         if matches!(change, Change::BadEstate) {
             // Long enough to be read and refused.
             sleep(LOOK).await;
