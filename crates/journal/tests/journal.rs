@@ -99,6 +99,19 @@ async fn the_journals_own_kinds_and_oversized_payloads_are_refused() {
     );
 }
 
+/// A few records that are many bytes, without a bundle to fill: nothing to do before the next checkpoint.
+/// A writer that kept itself busy meanwhile would keep the paused clock from going on.
+#[tokio::test(start_paused = true)]
+async fn large_payloads_wait_for_the_next_checkpoint() {
+    let disk = SimDisk::new();
+    let (journal, _task) = open(&disk, 1, 4096);
+    for n in 0..30 {
+        drop(journal.record(Record { payload: "x".repeat(50_000).into(), ..record(n) }));
+    }
+    sleep(Duration::from_millis(1100)).await;
+    assert_eq!(journal.status().checkpoint, 30);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_degrades_loudly_and_the_gap_is_told_of_afterwards() {
     let disk = SimDisk::new();

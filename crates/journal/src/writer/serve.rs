@@ -66,8 +66,9 @@ impl Writer {
                     Err(error) => return Ended::Failed(error, None),
                 };
             }
-            if drained || floor.has_much_to_weave() {
-                floor.weave(&disk, drained);
+            let last = drained && floor.committing.is_none();
+            if last || floor.has_much_to_weave() {
+                floor.weave(&disk, last);
             }
             let takes = floor.takes_records() && !drained;
             let stall = floor.committing_since().map(|since| since + STALL);

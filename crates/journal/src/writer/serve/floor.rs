@@ -176,9 +176,14 @@ impl Floor {
         if self.failure.is_some() {
             return;
         }
-        let Some(mut tree) = self.tree.take() else { return };
         let all = self.unwoven.len();
-        let count = if publish { all } else { whole_bundles(tree.size(), all) };
+        let size = self.tree.as_ref().map(Tree::size);
+        let count = if publish { all } else { size.map_or(0, |size| whole_bundles(size, all)) };
+        if count == 0 && !publish {
+            // Few records can be many bytes: without a whole bundle they wait for the next checkpoint.
+            return;
+        }
+        let Some(mut tree) = self.tree.take() else { return };
         let frames: Vec<Frame> = self.unwoven.drain(..count).collect();
         self.unwoven_bytes -= frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
         let ran = self.ran.take();
