@@ -100,7 +100,7 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
             tags_at = began + TAGS_EVERY;
         }
         // From here on, so that what is asked for meanwhile is not missed.
-        let mut nudges = pool.state.nudges();
+        let nudged = pool.state.nudged();
         let mut line =
             Line { poller: &poller, upstream: &pool.upstreams[i], limit: pool.section.hang, link: &mut link };
         let outcome = ask(&mut line, &pool, i, with_tags).await;
@@ -110,7 +110,7 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         take(&poller, &pool, i, outcome);
         let every = evm.poll;
         tokio::time::sleep(GAP).await;
-        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudges.changed()).await;
+        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudged).await;
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use arc_swap::ArcSwap;
 use seawall_chain::{fault::Kind, heads::Tracker, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, futures::Notified};
 
 pub(crate) use settle::Report;
 pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
@@ -58,7 +58,7 @@ pub(crate) struct PoolState {
     /// A bit for each upstream whose head has been asked for at least once.
     polled: AtomicU64,
     /// Asks for a poll of every head now.
-    nudges: watch::Sender<()>,
+    nudges: Notify,
     /// Told when the agreed head has moved.
     pub(crate) moved: Notify,
     /// Held while deciding whether an upstream may be ejected, so that two are not ejected at once,
@@ -286,7 +286,7 @@ impl PoolState {
             heads: ArcSwap::from_pointee(heads),
             tracker: Mutex::new(tracker),
             polled: AtomicU64::new(0),
-            nudges: watch::Sender::new(()),
+            nudges: Notify::new(),
             moved: Notify::new(),
             ejecting: Mutex::new(()),
             random: AtomicU64::new(seed),
@@ -297,12 +297,12 @@ impl PoolState {
 
     /// Asks for a poll of every head now.
     pub(crate) fn nudge(&self) {
-        self.nudges.send_replace(());
+        self.nudges.notify_waiters();
     }
 
-    /// Hears of every nudge from now on.
-    pub(crate) fn nudges(&self) -> watch::Receiver<()> {
-        self.nudges.subscribe()
+    /// Resolves at the first nudge from now on.
+    pub(crate) fn nudged(&self) -> Notified<'_> {
+        self.nudges.notified()
     }
 
     pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::{Disk, Entry, File, LockGuard, Open};
 
@@ -30,7 +30,8 @@ pub struct SimDisk {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    stalled: watch::Sender<bool>,
+    /// Told when the disk goes on. Unlike a `watch`, it wakes those who wait in their order.
+    goes_on: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +43,7 @@ struct State {
     boots: u64,
     ops: u64,
     full: bool,
+    stalled: bool,
     fail_at: Option<u64>,
     cut_at: Option<u64>,
     off: bool,
@@ -64,8 +66,7 @@ impl Default for SimDisk {
 impl SimDisk {
     /// An empty disk without faults.
     pub fn new() -> Self {
-        let (stalled, _) = watch::channel(false);
-        Self { shared: Arc::new(Shared { state: Mutex::default(), stalled }) }
+        Self { shared: Arc::new(Shared { state: Mutex::default(), goes_on: Notify::new() }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -79,7 +80,10 @@ impl SimDisk {
 
     /// With `true`, offloaded work does not begin until it is set to `false` again.
     pub fn set_stalled(&self, stalled: bool) {
-        self.shared.stalled.send_replace(stalled);
+        self.state().stalled = stalled;
+        if !stalled {
+            self.shared.goes_on.notify_waiters();
+        }
     }
 
     /// Simulated time each offloaded piece of work takes.
@@ -389,11 +393,16 @@ impl Disk for SimDisk {
 
     fn offload(&self, job: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
         let latency = self.state().latency;
-        let mut stalled = self.shared.stalled.subscribe();
+        let disk = self.clone();
         Box::pin(async move {
             tokio::time::sleep(latency).await;
-            // The sender lives as long as the disk; without a disk nobody can stall it.
-            let _ = stalled.wait_for(|stalled| !stalled).await;
+            loop {
+                let goes_on = disk.shared.goes_on.notified();
+                if !disk.state().stalled {
+                    break;
+                }
+                goes_on.await;
+            }
             job();
         })
     }
