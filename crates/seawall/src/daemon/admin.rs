@@ -28,6 +28,8 @@ use super::{cordon, records::Scribe};
 
 /// Most admin connections at once.
 const CONNECTIONS: usize = 64;
+/// A change is answered after this long, stored or not yet.
+const STORE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Largest body of a request that changes something.
 const BODY: usize = 16 * 1024;
 /// Time a connection may take over a request's head, and lie idle.
@@ -188,20 +190,22 @@ impl Admin {
             Ok(changed) => changed,
             Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
         };
+        let mut stored = true;
         if changed {
+            let component = format!("upstream:{pool}/{upstream}").parse().ok();
+            self.scribe.record(RecordKind::Cordon, component, json!({"cordoned": out, "reason": reason}));
             let (state, p, u) = (self.state.clone(), pool.to_owned(), upstream.to_owned());
             let job = move || {
                 if let Err(error) = cordon::remember(&*state, &p, &u, out) {
                     tracing::error!(%error, "a cordon could not be stored and will not outlive a restart");
                 }
             };
-            self.disk.offload(Box::new(job)).await;
-            let component = format!("upstream:{pool}/{upstream}").parse().ok();
-            self.scribe.record(RecordKind::Cordon, component, json!({"cordoned": out, "reason": reason}));
+            // It is in force already; a stalled disk shall not keep the operator waiting.
+            stored = tokio::time::timeout(STORE, self.disk.offload(Box::new(job))).await.is_ok();
         }
         json_answer(
             StatusCode::OK,
-            &json!({"pool": pool, "upstream": upstream, "cordoned": out, "changed": changed}),
+            &json!({"pool": pool, "upstream": upstream, "cordoned": out, "changed": changed, "stored": stored}),
         )
     }
 }
