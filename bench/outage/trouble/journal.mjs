@@ -4,12 +4,12 @@ import { until } from '../clock.mjs';
 
 const HEALED_MS = 30_000;
 
-/** Waits, at most as long as the trouble lasts, until the journal tells that it is degraded. */
+/** Waits, at most as long as the trouble lasts, until the journal tells that it cannot write: `stalled` or `degraded`. */
 export async function degradedSince(seawall, seconds) {
   try {
     const status = await until('journal degraded', seconds * 1000, async () => {
       const now = await seawall.journalStatus();
-      return now.state === 'degraded' && now;
+      return ['stalled', 'degraded'].includes(now.state) && now;
     });
     return { ok: true, said: `degraded: ${status.last_error}` };
   } catch {
