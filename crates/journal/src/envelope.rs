@@ -59,20 +59,44 @@ impl Envelope {
 
     /// Reads an envelope; refuses whatever [`Self::encode`] would not have written.
     pub fn decode(leaf: &[u8]) -> Result<Self, EnvelopeError> {
+        let raw = RawEnvelope::decode(leaf)?;
+        Ok(Self { kind: raw.kind, component: raw.component()?, at: raw.at, commit: raw.commit })
+    }
+}
+
+/// An envelope whose component has not been looked at. For reading many in a row, most of which are about
+/// the same few components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawEnvelope<'a> {
+    pub(crate) kind: RecordKind,
+    pub(crate) component: Option<&'a str>,
+    at: Wall,
+    commit: Hash,
+}
+
+impl<'a> RawEnvelope<'a> {
+    pub(crate) fn decode(leaf: &'a [u8]) -> Result<Self, EnvelopeError> {
         let text = std::str::from_utf8(leaf).ok().filter(|t| t.len() <= MAX_LEAF);
         let (fields, rest) = text.and_then(split).ok_or(EnvelopeError::NotCanonical)?;
         if !rest.is_empty() {
             return Err(EnvelopeError::NotCanonical);
         }
         let kind = RecordKind::parse(fields.kind).ok_or(EnvelopeError::UnknownKind)?;
-        let component = match fields.component {
-            None => None,
-            Some(id) => Some(id.parse::<ComponentId>().map_err(|_| EnvelopeError::NotCanonical)?),
-        };
         let commit = Hash::from_base64(fields.commit).ok_or(EnvelopeError::NotCanonical)?;
-        Ok(Self { kind, component, at: Wall(fields.at), commit })
+        Ok(Self { kind, component: fields.component, at: Wall(fields.at), commit })
     }
 
+    pub(crate) fn component(&self) -> Result<Option<ComponentId>, EnvelopeError> {
+        self.component.map(|id| id.parse().map_err(|_| EnvelopeError::NotCanonical)).transpose()
+    }
+
+    /// True if the envelope commits to `salted`, the salt and the payload after it.
+    pub(crate) fn commits_to(&self, salted: &[u8]) -> bool {
+        Hash::of(salted) == self.commit
+    }
+}
+
+impl Envelope {
     /// True if the envelope commits to `salted`, the salt and the payload after it.
     pub fn commits_to(&self, salted: &[u8]) -> bool {
         Hash::of(salted) == self.commit
