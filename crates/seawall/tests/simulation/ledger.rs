@@ -1,6 +1,6 @@
 //! What clients were told, held against the truth; and a trace of it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -68,10 +68,10 @@ pub(crate) struct Ledger {
     pub(crate) trace: Vec<String>,
     /// What should not have been.
     pub(crate) findings: Vec<String>,
-    /// The newest block that any answer of this life spoke of, and the oldest head that was read.
+    /// The newest block that any answer of this life spoke of, and the agreed heads that were read.
     pub(crate) floor: u64,
-    pub(crate) oldest: u64,
-    /// Wrong answers about blocks older than that.
+    pub(crate) heads: BTreeSet<u64>,
+    /// Wrong answers about blocks that were not among them.
     pub(crate) beyond: u64,
     pub(crate) reads: u64,
     /// Failed reads by code.
@@ -116,9 +116,9 @@ impl Ledger {
         let least = self.least(plan, chain, asked, now);
         let spoke_of = match judge(chain, read, result, least, most) {
             Ok(block) => block,
-            Err(_) if about(chain, read).is_some_and(|n| n < self.oldest) => {
-                // Nobody has told the daemon of this life what was there. That an upstream has gone over to
-                // another chain is known only once its head has been polled.
+            Err(_) if about(chain, read).is_some_and(|n| !self.heads.contains(&n)) => {
+                // It has not been an agreed head in this life: the daemon need not know what was there. And that
+                // an upstream has gone over to another chain is known only once its head has been polled.
                 self.beyond += 1;
                 return;
             }
@@ -129,8 +129,8 @@ impl Ledger {
         };
         if let Some(block) = spoke_of {
             self.floor = self.floor.max(block);
-            if matches!(read, Read::Number | Read::State { .. }) {
-                self.oldest = self.oldest.min(block);
+            if !matches!(read, Read::Receipt { .. }) {
+                self.heads.insert(block);
             }
         }
     }

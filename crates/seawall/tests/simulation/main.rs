@@ -7,9 +7,13 @@
 
 mod chain;
 mod client;
+mod estate;
+mod happenings;
 mod ledger;
 mod log;
 mod node;
+mod operator;
+mod outcome;
 mod plan;
 mod world;
 
@@ -21,11 +25,10 @@ use std::{
     thread,
 };
 
-use world::{Outcome, run};
+use outcome::{Outcome, run};
 
-/// Seeds that are run unless the environment says otherwise, of 3 simulated minutes each; `SEAWALL_SEEDS=100` runs
-/// the 300 minutes.
-const SEEDS: u64 = 30;
+/// Seeds that are run unless the environment says otherwise: 100 of 3 simulated minutes each.
+const SEEDS: u64 = 100;
 
 /// Seeds that are run twice.
 const TWICE: [u64; 4] = [3, 11, 40, 77];
