@@ -2,6 +2,8 @@
 //! the block parameter and nothing else.
 #![no_main]
 
+use std::collections::BTreeMap;
+
 use libfuzzer_sys::fuzz_target;
 use seawall_chain::{
     Block, Hash,
@@ -52,10 +54,11 @@ fn check_call(call: &Call<'_>) {
     assert!(matches!(parse_request(&out, 1), Ok(Request::Single(again)) if again.method == call.method));
     let block = |number| Block { number, hash: Hash([7; 32]) };
     let heads = Heads { latest: block(0x123), safe: Some(block(0x100)), finalized: None };
+    let history = BTreeMap::from([(0, Hash([0; 32])), (1, Hash([1; 32]))]);
     for name in METHODS.into_iter().chain([&*call.method]) {
         for mode in [Mode::Hash, Mode::Number, Mode::Off] {
             out.clear();
-            let pinned = pin(call.params, &Method::lookup(name), &heads, mode, &mut out);
+            let pinned = pin(call.params, &Method::lookup(name), &heads, &history, mode, &mut out);
             assert_eq!(pinned.rewritten, !out.is_empty());
             if pinned.rewritten {
                 assert!(mode != Mode::Off);

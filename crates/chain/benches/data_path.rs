@@ -1,6 +1,6 @@
 //! What one read costs: parse the request, look its method up, pin it; parse the answer.
 
-use std::hint::black_box;
+use std::{collections::BTreeMap, hint::black_box};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use seawall_chain::{
@@ -16,13 +16,14 @@ const CALL: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"eth_getBalance","param
 fn benches(c: &mut Criterion) {
     let latest = Block { number: 0x1234567, hash: Hash([0xab; 32]) };
     let heads = Heads { latest, safe: None, finalized: None };
+    let history = BTreeMap::new();
     let mut out = Vec::with_capacity(256);
     c.bench_function("request: parse", |b| b.iter(|| parse_request(black_box(CALL), 100).is_ok()));
     c.bench_function("request: parse, look up, pin by hash", |b| {
         b.iter(|| {
             let Ok(Request::Single(call)) = parse_request(black_box(CALL), 100) else { unreachable!() };
             out.clear();
-            pin(call.params, &Method::lookup(&call.method), &heads, Mode::Hash, &mut out).rewritten
+            pin(call.params, &Method::lookup(&call.method), &heads, &history, Mode::Hash, &mut out).rewritten
         });
     });
     let answer = br#"{"jsonrpc":"2.0","id":1,"result":"0x0234c8a3397aab58"}"#;

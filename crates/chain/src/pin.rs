@@ -1,10 +1,11 @@
 //! Pins a read to the block its tag means now, so that every attempt at it reads the same chain.
 //!
 //! `latest`, `safe` and `finalized` become the agreed block's hash (EIP-1898) or number, whichever
-//! upstream answers. All else in the parameters stays byte for byte as the client wrote it. Anything not
+//! upstream answers; a height that has been agreed on becomes that block's hash too, lest a fork answer for
+//! it. All else in the parameters stays byte for byte as the client wrote it. Anything not
 //! understood is left as it is: the upstream will judge it.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde_json::value::RawValue;
 
@@ -81,11 +82,13 @@ impl Reads {
     }
 }
 
-/// Pins `params` of a call of `method`. If they change, the new ones are appended to `out`.
+/// Pins `params` of a call of `method` to `heads`, or where it names a height to the chain agreed on, as far
+/// back as `history` goes. If they change, the new ones are appended to `out`.
 pub fn pin(
     params: Option<&RawValue>,
     method: &Method,
     heads: &Heads,
+    history: &BTreeMap<u64, Hash>,
     mode: Mode,
     out: &mut Vec<u8>,
 ) -> Pinned {
@@ -95,27 +98,31 @@ pub fn pin(
     }
     match method.block {
         BlockParam::None => Pinned { rewritten: false, reads: None },
-        BlockParam::At { index, hash_ok, default_latest } => match target(text, index, default_latest, heads)
-        {
-            Target::Stays(reads) => Pinned { rewritten: false, reads },
-            Target::Moves(..) if mode == Mode::Off => Pinned { rewritten: false, reads: None },
-            Target::Moves(place, block) => {
-                let rest = match place {
-                    Place::Instead(item) => {
-                        out.extend_from_slice(&text.as_bytes()[..item.start]);
-                        item.end
-                    }
-                    Place::After(end) => {
-                        out.extend_from_slice(&text.as_bytes()[..end]);
-                        out.push(b',');
-                        end
-                    }
-                };
-                write_block(out, &block, hash_ok && mode == Mode::Hash);
-                out.extend_from_slice(&text.as_bytes()[rest..]);
-                Pinned { rewritten: true, reads: Some(Reads::Agreed(block)) }
+        BlockParam::At { index, hash_ok, default_latest } => {
+            let by_hash = hash_ok && mode == Mode::Hash;
+            let none = BTreeMap::new();
+            let history = if by_hash { history } else { &none };
+            match target(text, index, default_latest, heads, history) {
+                Target::Stays(reads) => Pinned { rewritten: false, reads },
+                Target::Moves(..) if mode == Mode::Off => Pinned { rewritten: false, reads: None },
+                Target::Moves(place, block) => {
+                    let rest = match place {
+                        Place::Instead(item) => {
+                            out.extend_from_slice(&text.as_bytes()[..item.start]);
+                            item.end
+                        }
+                        Place::After(end) => {
+                            out.extend_from_slice(&text.as_bytes()[..end]);
+                            out.push(b',');
+                            end
+                        }
+                    };
+                    write_block(out, &block, by_hash);
+                    out.extend_from_slice(&text.as_bytes()[rest..]);
+                    Pinned { rewritten: true, reads: Some(Reads::Agreed(block)) }
+                }
             }
-        },
+        }
         BlockParam::Range { index } => pin_range(text, index, heads, mode, out),
     }
 }
@@ -145,7 +152,13 @@ enum Place {
     After(usize),
 }
 
-fn target(text: &str, index: usize, default_latest: bool, heads: &Heads) -> Target {
+fn target(
+    text: &str,
+    index: usize,
+    default_latest: bool,
+    heads: &Heads,
+    history: &BTreeMap<u64, Hash>,
+) -> Target {
     let mut before = None;
     for (at, item) in scan::items(text).enumerate() {
         if at == index {
@@ -155,7 +168,13 @@ fn target(text: &str, index: usize, default_latest: bool, heads: &Heads) -> Targ
                 None if default_latest && value == "null" => {
                     Target::Moves(Place::Instead(item), heads.latest)
                 }
-                None => Target::Stays(explicit(value)),
+                None => match explicit(value) {
+                    Some(Reads::Number(number)) => match history.get(&number) {
+                        Some(hash) => Target::Moves(Place::Instead(item), Block { number, hash: *hash }),
+                        None => Target::Stays(Some(Reads::Number(number))),
+                    },
+                    reads => Target::Stays(reads),
+                },
             };
         }
         before = Some((at, item.end));

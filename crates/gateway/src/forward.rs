@@ -14,11 +14,11 @@ use seawall_model::Cause;
 
 use crate::{
     call::{Large, asked_wait, status_fault},
-    client::{ExchangeError, Link, Received},
+    client::{Link, Received},
     core::choose::Set,
     estate::PoolKind,
     pool::{Pool, Report},
-    serve::{ReplyBody, error, json, read_body},
+    serve::{Pulse, ReplyBody, error, json, read_body},
     worker::Worker,
 };
 
@@ -40,6 +40,7 @@ const CLASS: Class = Class::Other;
 /// Forwards one request.
 pub(crate) async fn respond(
     worker: &Arc<Worker>,
+    pulse: &Arc<Pulse>,
     pool: &Arc<Pool>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
@@ -54,6 +55,7 @@ pub(crate) async fn respond(
             "SW0312: the request is too large",
         );
     };
+    let _busy = pulse.busy();
     let onward = Onward {
         method: parts.method,
         tail: tail(&parts.uri, pool),
@@ -151,16 +153,11 @@ async fn once(
     *request.uri_mut() = target(upstream.uri.path(), &onward.tail).ok_or((Cause::Malformed, false))?;
     *request.headers_mut() = onward.headers.clone();
     for (name, value) in &upstream.headers {
-        if name != header::CONTENT_TYPE {
-            request.headers_mut().insert(name, value.clone());
-        }
+        request.headers_mut().insert(name, value.clone());
     }
-    let received = link.exchange(request, worker.limits.verified_answer).await;
+    let received = link.exchange(|| request, worker.limits.verified_answer).await;
     upstream.state.heard(worker.clock.mono());
-    let received = received.map_err(|e| match e {
-        ExchangeError::Closed | ExchangeError::Head(_) => (Cause::Reset, true),
-        ExchangeError::Body => (Cause::Truncated, true),
-    })?;
+    let received = received.map_err(|e| (e.cause(), true))?;
     Ok((received, link))
 }
 

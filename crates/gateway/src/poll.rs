@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::Full;
 use seawall_chain::{
     Block,
     envelope::{self, parse_answer},
@@ -25,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    client::{ExchangeError, Link},
+    client::Link,
     event::Event,
     heads::Heads,
     pool::{Pool, Upstream},
@@ -215,16 +213,8 @@ async fn exchange(
 ) -> Result<Bytes, Cause> {
     let mut body = Vec::with_capacity(96);
     envelope::write_call(&mut body, "1", method, Some(params));
-    let mut request = Request::new(Full::new(Bytes::from(body)));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = upstream.uri.clone();
-    *request.headers_mut() = upstream.headers.clone();
-    let received = link.exchange(request, HOLD).await.map_err(|e| match e {
-        ExchangeError::Closed => Cause::Reset,
-        ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
-        ExchangeError::Head(_) => Cause::Reset,
-        ExchangeError::Body => Cause::Truncated,
-    })?;
+    let body = Bytes::from(body);
+    let received = link.exchange(|| upstream.post(body), HOLD).await.map_err(|e| e.cause())?;
     upstream.state.heard(poller.clock.mono());
     if let Some(cause) = crate::call::status_fault(received.status) {
         return Err(cause);

@@ -26,13 +26,22 @@ pub fn write_result(out: &mut Vec<u8>, id: Option<&RawValue>, result: &str) {
 
 /// Appends a call. `id` and `params` are JSON; a `params` of `None` is left out.
 pub fn write_call(out: &mut Vec<u8>, id: &str, method: &str, params: Option<&str>) {
+    write_call_with(out, id, method, |out| {
+        out.extend_from_slice(params.unwrap_or_default().as_bytes());
+        params.is_some()
+    });
+}
+
+/// Appends a call whose parameters `params` appends, or says by `false` that there are none.
+pub fn write_call_with(out: &mut Vec<u8>, id: &str, method: &str, params: impl FnOnce(&mut Vec<u8>) -> bool) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(b",\"method\":");
     write_json(out, method);
-    if let Some(params) = params {
-        out.extend_from_slice(b",\"params\":");
-        out.extend_from_slice(params.as_bytes());
+    let end = out.len();
+    out.extend_from_slice(b",\"params\":");
+    if !params(out) {
+        out.truncate(end);
     }
     out.push(b'}');
 }

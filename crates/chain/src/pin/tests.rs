@@ -13,7 +13,8 @@ fn heads() -> Heads {
 fn run(method: &str, params: Option<&str>, mode: Mode) -> (Option<String>, Option<Reads>) {
     let raw = params.map(|p| RawValue::from_string(p.to_owned()).unwrap());
     let mut out = b"before".to_vec();
-    let pinned = pin(raw.as_deref(), &Method::lookup(method), &heads(), mode, &mut out);
+    let history = BTreeMap::from([(NUMBER - 2, Hash([2; 32]))]);
+    let pinned = pin(raw.as_deref(), &Method::lookup(method), &heads(), &history, mode, &mut out);
     let written = String::from_utf8(out.split_off(6)).unwrap();
     assert_eq!(out, b"before");
     assert_eq!(pinned.rewritten, !written.is_empty());
@@ -37,6 +38,21 @@ fn tags_become_the_agreed_blocks() {
     check("eth_getStorageAt", r#"["0xa","0x0"]"#, Mode::Number, r#"["0xa","0x0","0xabc"]"#, NUMBER);
     check("eth_getBlockByNumber", r#"["latest",false]"#, Mode::Hash, r#"["0xabc",false]"#, NUMBER);
     check("eth_feeHistory", r#"["0x4","latest",[]]"#, Mode::Hash, r#"["0x4","0xabc",[]]"#, NUMBER);
+}
+
+#[test]
+fn a_height_becomes_the_block_agreed_on_there() {
+    let hash = Hash([2; 32]);
+    let reads = Some(Reads::Agreed(Block { number: NUMBER - 2, hash }));
+    let pinned = Some(format!(r#"["0xa",{{"blockHash":"{hash}"}}]"#));
+    for written in [r#""0xaba""#, r#"{"blockNumber":"0xaba"}"#] {
+        let params = format!(r#"["0xa",{written}]"#);
+        assert_eq!(run("eth_getBalance", Some(&params), Mode::Hash), (pinned.clone(), reads));
+        let unpinned = (None, Some(Reads::Number(NUMBER - 2)));
+        assert_eq!(run("eth_getBalance", Some(&params), Mode::Number), unpinned);
+    }
+    let by_number = run("eth_getBlockByNumber", Some(r#"["0xaba",false]"#), Mode::Hash);
+    assert_eq!(by_number, (None, Some(Reads::Number(NUMBER - 2))), "no hash fits there");
 }
 
 #[test]

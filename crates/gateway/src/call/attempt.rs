@@ -3,8 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Method as HttpMethod, Request, Version};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use seawall_chain::{Block, Hash, envelope, method::Method, pin::Reads};
 use seawall_model::{Cause, Mono};
@@ -133,19 +131,19 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
     if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {
-        match link.exchange(request(ask, upstream, body), ask.hold).await {
+        match link.exchange(|| target.post(body.clone()), ask.hold).await {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
             // but that is one attempt more.
             Err(ExchangeError::Closed)
                 if ask.method.idempotent && ask.pool.state.budget().spend(worker.clock.mono()) => {}
-            Err(e) => return Err(failure(&e)),
+            Err(e) => return Err(Failure::of(e.cause(), true)),
         }
     }
     let mut link = Box::pin(connect(ask, upstream)).await?;
-    match link.exchange(request(ask, upstream, body), ask.hold).await {
+    match link.exchange(|| target.post(body.clone()), ask.hold).await {
         Ok(received) => Ok((received, link)),
-        Err(e) => Err(failure(&e)),
+        Err(e) => Err(Failure::of(e.cause(), true)),
     }
 }
 
@@ -159,28 +157,6 @@ async fn connect(ask: &Ask, upstream: usize) -> Result<Link, Failure> {
         Ok(Some(link)) => Ok(link),
         Ok(None) | Err(_) => Err(Failure::of(Cause::Connect, false)),
     }
-}
-
-fn request(ask: &Ask, upstream: usize, body: &Bytes) -> Request<Full<Bytes>> {
-    let target = &ask.pool.upstreams[upstream];
-    let mut request = Request::new(Full::new(body.clone()));
-    *request.method_mut() = HttpMethod::POST;
-    *request.version_mut() = Version::HTTP_11;
-    *request.uri_mut() = target.uri.clone();
-    *request.headers_mut() = target.headers.clone();
-    request
-}
-
-fn failure(e: &ExchangeError) -> Failure {
-    Failure::of(
-        match e {
-            ExchangeError::Closed => Cause::Reset,
-            ExchangeError::Head(e) if e.is_parse() => Cause::Malformed,
-            ExchangeError::Head(_) => Cause::Reset,
-            ExchangeError::Body => Cause::Truncated,
-        },
-        true,
-    )
 }
 
 fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {

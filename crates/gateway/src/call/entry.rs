@@ -1,9 +1,6 @@
 //! Where a call comes in.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use seawall_chain::{
@@ -75,41 +72,43 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
 /// `eth_blockNumber` tells the block that `latest` is pinned to: any newer one could not be read yet.
 fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes> {
     let evm = pool.evm()?;
-    let mut out = Vec::with_capacity(64);
-    match &*call.method {
-        "eth_chainId" => envelope::write_result(&mut out, call.id, &format!("\"{:#x}\"", evm.chain_id.0)),
-        "net_version" => envelope::write_result(&mut out, call.id, &format!("\"{}\"", evm.chain_id.0)),
+    let chain = evm.chain_id.0;
+    let result = match &*call.method {
+        "eth_chainId" => format!("\"{chain:#x}\""),
+        "net_version" => format!("\"{chain}\""),
         "eth_blockNumber" if evm.pin != Pin::Off && !pool.sound(heads, now).is_empty() => {
-            let number = heads.latest()?.number;
-            envelope::write_result(&mut out, call.id, &format!("\"{number:#x}\""));
+            format!("\"{:#x}\"", heads.latest()?.number)
         }
         _ => return None,
-    }
+    };
+    let mut out = Vec::with_capacity(64);
+    envelope::write_result(&mut out, call.id, &result);
     Some(out.into())
 }
 
 /// The call as upstreams are asked it; with the hash if it is a transaction.
 fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -> (Ask, Option<Hash>) {
     let method = Method::lookup(&call.method);
-    let mut params = Vec::new();
-    let (reads, rewritten) = match pool.evm() {
-        Some(evm) => pinned(&mut params, evm, &method, heads, call),
-        None => (None, false),
-    };
-    let params = match rewritten {
-        true => {
-            Some(Cow::Owned(String::from_utf8(params).expect("pinning writes ASCII into what was UTF-8")))
-        }
-        false => call.params.map(|p| Cow::Borrowed(p.get())),
-    };
     let id = call.id.map_or("0", RawValue::get);
     let hash = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
     // Other ways to send cannot be looked up by hash here: they go out once.
     let idempotent = method.idempotent && (!method.raw_transaction || hash.is_some());
     let method = Method { idempotent, ..method };
-    let mut body =
-        Vec::with_capacity(64 + id.len() + call.method.len() + params.as_ref().map_or(0, |p| p.len()));
-    envelope::write_call(&mut body, id, &call.method, params.as_deref());
+    let given = call.params.map(RawValue::get);
+    // Room for what is around them, and for a block's hash.
+    let room = 160 + id.len() + call.method.len() + given.map_or(0, str::len);
+    let mut body = Vec::with_capacity(room);
+    let (mut reads, mut rewritten) = (None, false);
+    envelope::write_call_with(&mut body, id, &call.method, |out| {
+        if let Some(evm) = pool.evm() {
+            (reads, rewritten) = pinned(out, evm, &method, heads, call);
+        }
+        match given {
+            Some(given) if !rewritten => out.extend_from_slice(given.as_bytes()),
+            Some(_) | None => {}
+        }
+        rewritten || given.is_some()
+    });
     let ask = Ask {
         worker: worker.clone(),
         pool: pool.clone(),
@@ -139,7 +138,7 @@ fn pinned(
         Pin::Off => Mode::Off,
     };
     let Some(tags) = heads.tags() else { return (None, false) };
-    let pinned = pin::pin(call.params, method, &tags, mode, out);
+    let pinned = pin::pin(call.params, method, &tags, &heads.history, mode, out);
     (pinned.reads, pinned.rewritten)
 }
 
@@ -151,7 +150,7 @@ fn prove(method: &Method, reads: Option<Reads>, heads: &Heads) -> Option<Prove> 
 }
 
 fn raw_hash(params: Option<&RawValue>) -> Option<Hash> {
-    let [raw] = serde_json::from_str::<[Cow<'_, str>; 1]>(params?.get()).ok()?;
+    let [raw] = serde_json::from_str::<[std::borrow::Cow<'_, str>; 1]>(params?.get()).ok()?;
     tx::hash(&raw).ok()
 }
 

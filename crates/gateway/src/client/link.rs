@@ -15,6 +15,7 @@ use hyper::{
     client::conn::http1::{self, Connection, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use seawall_model::Cause;
 use seawall_runtime::net::Conn;
 
 /// Largest head of an answer.
@@ -48,6 +49,17 @@ pub(crate) enum ExchangeError {
     Body,
 }
 
+impl ExchangeError {
+    /// The upstream's fault in it.
+    pub(crate) fn cause(&self) -> Cause {
+        match self {
+            Self::Head(e) if e.is_parse() => Cause::Malformed,
+            Self::Closed | Self::Head(_) => Cause::Reset,
+            Self::Body => Cause::Truncated,
+        }
+    }
+}
+
 impl Link {
     /// Speaks HTTP/1.1 on a fresh connection.
     pub(crate) async fn start(conn: Conn) -> Result<Self, hyper::Error> {
@@ -65,12 +77,13 @@ impl Link {
         .await
     }
 
-    /// Sends `request` and receives the answer, up to `hold` bytes of it.
+    /// Sends a request and receives the answer, up to `hold` bytes of it. The request is made within, so that
+    /// this does not hold room for it.
     ///
     /// Cancelled, it leaves the connection unusable: drop it.
     pub(crate) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: impl FnOnce() -> Request<Full<Bytes>>,
         hold: usize,
     ) -> Result<Received, ExchangeError> {
         let head = self.head(request).await?;
@@ -84,9 +97,9 @@ impl Link {
 
     async fn head(
         &mut self,
-        request: Request<Full<Bytes>>,
+        request: impl FnOnce() -> Request<Full<Bytes>>,
     ) -> Result<http::Response<Incoming>, ExchangeError> {
-        let mut answer = std::pin::pin!(self.send.send_request(request));
+        let mut answer = std::pin::pin!(self.send.send_request(request()));
         let drive = &mut self.drive;
         poll_fn(|cx| {
             let ended = drive.as_mut().poll(cx);

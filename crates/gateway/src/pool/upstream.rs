@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
 use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 
@@ -28,9 +30,12 @@ pub(crate) struct Upstream {
     pub(crate) component: ComponentId,
     /// Index of its provider among the pool's.
     pub(crate) provider: usize,
-    /// Target and headers of every request sent to it.
+    /// Target of every JSON-RPC request sent to it, or the base of an HTTP API.
     pub(crate) uri: Uri,
+    /// `host` and the estate's own headers.
     pub(crate) headers: HeaderMap,
+    /// As `headers`, with what a JSON-RPC request has besides, its length to be replaced.
+    rpc_headers: HeaderMap,
     pub(crate) state: Arc<UpstreamState>,
 }
 
@@ -181,11 +186,10 @@ impl Upstream {
         provider: usize,
         state: Arc<UpstreamState>,
     ) -> Self {
-        let mut headers = HeaderMap::with_capacity(section.headers.len() + 2);
+        let mut headers = HeaderMap::with_capacity(section.headers.len() + 3);
         let host =
             HeaderValue::from_str(&section.host).unwrap_or_else(|_| HeaderValue::from_static("upstream"));
         headers.insert(header::HOST, host);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in &section.headers {
             // The estate's validation refuses values that no header may hold.
             if let Ok(mut value) = HeaderValue::from_str(value.expose()) {
@@ -193,8 +197,23 @@ impl Upstream {
                 headers.insert(name.clone(), value);
             }
         }
+        let mut rpc_headers = headers.clone();
+        let json = HeaderValue::from_static("application/json");
+        rpc_headers.entry(header::CONTENT_TYPE).or_insert(json);
+        rpc_headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         let uri = section.path.expose().parse().unwrap_or_else(|_| Uri::from_static("/"));
-        Self { section, component, provider, uri, headers, state }
+        Self { section, component, provider, uri, headers, rpc_headers, state }
+    }
+
+    /// The request that posts a JSON-RPC call or batch.
+    pub(crate) fn post(&self, body: Bytes) -> Request<Full<Bytes>> {
+        let mut headers = self.rpc_headers.clone();
+        headers.insert(header::CONTENT_LENGTH, length(body.len()));
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        request
     }
 
     /// What speaks for or against choosing it now.
@@ -203,6 +222,30 @@ impl Upstream {
             mean_us: self.state.mean_us[class as usize].load(Relaxed),
             in_flight: self.state.in_flight(),
             weight: self.section.weight,
+        }
+    }
+}
+
+/// A length as a header, in one allocation where [`HeaderValue::from`] makes three.
+fn length(length: usize) -> HeaderValue {
+    let mut digits = [b'0'; 20];
+    let (mut at, mut rest) = (digits.len(), length);
+    while rest > 0 || at == digits.len() {
+        at -= 1;
+        digits[at] += (rest % 10) as u8;
+        rest /= 10;
+    }
+    HeaderValue::from_bytes(&digits[at..]).expect("digits may stand in a header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_in_decimal() {
+        for n in [0, 7, 10, 4_194_304, usize::MAX] {
+            assert_eq!(length(n), HeaderValue::from(n));
         }
     }
 }

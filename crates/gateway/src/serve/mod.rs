@@ -2,55 +2,57 @@
 
 mod body;
 mod preface;
+mod pulse;
 mod request;
 
 use std::{
-    convert::Infallible,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
 
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use seawall_runtime::{net::Conn, tasks::Shutdown};
 
 pub(crate) use body::ReplyBody;
+pub(crate) use pulse::Pulse;
 pub(crate) use request::{error, json, read_body};
 
 use crate::worker::Worker;
 use preface::{Seen, Version};
+use pulse::Idle;
 
 /// Largest head of a request, and largest piece of a body read at once.
 const BUFFER: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection may have in flight.
 const H2_STREAMS: u32 = 200;
 
-/// Polls a connection to its end, and has it end gracefully once the process is to stop. A macro, since the
-/// two kinds of connection share their methods' names and no trait.
+/// Polls a connection to its end, has it end gracefully once the process is to stop, and drops it once it has
+/// been idle too long. A macro, since the two kinds of connection share their methods' names and no trait.
 ///
-/// A select would ask after the shutdown at every wake-up; a waker stays good once it has been left there,
-/// since a task's waker never changes.
+/// A select would ask after both at every wake-up; a waker stays good once it has been left there, since a
+/// task's waker never changes.
 macro_rules! until {
-    ($serving:expr, $shutdown:expr) => {{
-        let (mut serving, shutdown) = ($serving, $shutdown);
+    ($serving:expr, $idle:expr, $shutdown:expr) => {{
+        let (mut serving, mut idle, shutdown) = ($serving, $idle, $shutdown);
         let mut stop = stopped(shutdown.clone());
         let (mut listening, mut told) = (false, false);
         poll_fn(move |cx| {
             if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
-            if !told && (!listening || shutdown.is_requested()) {
-                listening = true;
-                if stop.as_mut().poll(cx).is_ready() {
-                    told = true;
-                    serving.as_mut().graceful_shutdown();
-                    return serving.as_mut().poll(cx);
-                }
+            if (!listening || idle.is_due()) && Pin::new(&mut idle).poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
             }
+            if !told && (!listening || shutdown.is_requested()) && stop.as_mut().poll(cx).is_ready() {
+                told = true;
+                serving.as_mut().graceful_shutdown();
+                return serving.as_mut().poll(cx);
+            }
+            listening = true;
             Poll::Pending
         })
         .await
@@ -78,32 +80,30 @@ pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, shutdown: Shutdo
 }
 
 async fn http1(worker: Arc<Worker>, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
-    let limits = worker.limits.clone();
-    let service = service_fn(move |request| -> Answer { Box::pin(respond(worker.clone(), request)) });
+    let idle = Idle::new(seen.pulse(), worker.limits.idle);
+    let pulse = seen.pulse();
+    let service = service_fn(move |request| request::respond(&worker, &pulse, request));
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.max_buf_size(BUFFER).timer(TokioTimer::new()).header_read_timeout(limits.idle);
+    // A client that has sent all it had to say may still be listening; hyper would look out for its end during
+    // every request, into a buffer made for that alone.
+    builder.max_buf_size(BUFFER).half_close(true);
     let serving = pin!(builder.serve_connection(TokioIo::new(seen), service));
-    until!(serving, shutdown)
+    until!(serving, idle, shutdown)
 }
 
 async fn http2(worker: Arc<Worker>, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
-    let limits = worker.limits.clone();
-    let service = service_fn(move |request| -> Answer { Box::pin(respond(worker.clone(), request)) });
+    let limit = worker.limits.idle;
+    let idle = Idle::new(seen.pulse(), limit);
+    let pulse = seen.pulse();
+    let service = service_fn(move |request| request::respond(&worker, &pulse, request));
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
-        .keep_alive_interval(limits.idle)
+        .keep_alive_interval(limit)
         .max_header_list_size(BUFFER as u32);
     let serving = pin!(builder.serve_connection(TokioIo::new(seen), service));
-    until!(serving, shutdown)
-}
-
-/// Boxed, so that an idle connection does not hold the room of a call.
-type Answer = BoxFuture<'static, Result<Response<ReplyBody>, Infallible>>;
-
-async fn respond(worker: Arc<Worker>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
-    Ok(request::respond(&worker, request).await)
+    until!(serving, idle, shutdown)
 }
 
 /// Resolves when the process is to stop.

@@ -3,11 +3,14 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use seawall_runtime::net::Conn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::Pulse;
 
 /// What an HTTP/2 client says first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -22,6 +25,7 @@ pub(super) enum Version {
 /// A connection whose first bytes have been looked at and are read again.
 pub(super) struct Seen {
     conn: Conn,
+    pulse: Arc<Pulse>,
     first: [u8; PREFACE.len()],
     /// Those of `first` that have not been read again yet.
     from: u8,
@@ -31,7 +35,7 @@ pub(super) struct Seen {
 impl Seen {
     /// Reads until it is clear what the client speaks.
     pub(super) async fn look(conn: Conn) -> io::Result<(Self, Version)> {
-        let mut seen = Self { conn, first: [0; PREFACE.len()], from: 0, to: 0 };
+        let mut seen = Self { conn, pulse: Arc::default(), first: [0; PREFACE.len()], from: 0, to: 0 };
         loop {
             let have = usize::from(seen.to);
             if seen.first[..have] != PREFACE[..have] {
@@ -46,6 +50,11 @@ impl Seen {
             }
             seen.to += read as u8;
         }
+    }
+
+    /// Where its signs of life show.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
     }
 }
 
@@ -68,7 +77,11 @@ impl AsyncRead for Seen {
 
 impl AsyncWrite for Seen {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.conn).poll_write(cx, buf)
+        let written = Pin::new(&mut self.conn).poll_write(cx, buf);
+        if written.is_ready() {
+            self.pulse.beat();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -76,7 +89,11 @@ impl AsyncWrite for Seen {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.conn).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.conn).poll_write_vectored(cx, bufs);
+        if written.is_ready() {
+            self.pulse.beat();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

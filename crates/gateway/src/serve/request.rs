@@ -1,6 +1,6 @@
 //! One HTTP request: routed, read within its limits, answered.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::BoxFuture, stream};
@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
-use super::ReplyBody;
+use super::{Pulse, ReplyBody};
 use crate::{
     call::{self, Refusal, Reply},
     pool::Pool,
@@ -23,39 +23,53 @@ const BATCH_WIDTH: usize = 32;
 /// Answers of one batch together may hold this many times the limit of a verified answer.
 const BATCH_HOLD: usize = 4;
 
-/// Answers one HTTP request.
-pub(crate) async fn respond(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<ReplyBody> {
-    let routes = worker.routes.load();
-    let Some(pool) = routes.find(request.uri().path()).cloned() else {
-        return error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, "SW0310: no pool is served at this path");
+/// Boxed, so that an idle connection does not hold the room of a call.
+pub(super) type Answer = BoxFuture<'static, Result<Response<ReplyBody>, Infallible>>;
+
+/// Answers one HTTP request. What can be told from its head is done at once, so that the head is not held
+/// while the call is on its way.
+pub(super) fn respond(worker: &Arc<Worker>, pulse: &Arc<Pulse>, request: Request<Incoming>) -> Answer {
+    let (worker, pulse) = (worker.clone(), pulse.clone());
+    let Some(pool) = worker.routes.load().find(request.uri().path()).cloned() else {
+        let message = "SW0310: no pool is served at this path";
+        return refused(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
     };
-    drop(routes);
     if pool.evm().is_none() {
-        // Boxed, here and below, so that the room of the usual call is not that of the largest.
-        return Box::pin(crate::forward::respond(worker, &pool, request)).await;
+        return Box::pin(async move { Ok(crate::forward::respond(&worker, &pulse, &pool, request).await) });
     }
     if request.method() != Method::POST {
-        let mut refused = error(
-            StatusCode::METHOD_NOT_ALLOWED,
-            code::INVALID_REQUEST,
-            "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it",
-        );
-        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return refused;
+        let message = "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it";
+        let mut response = error(StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST, message);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return refused(response);
     }
-    let body = match read_body(request.into_body(), worker.limits.request_body).await {
+    let body = request.into_body();
+    Box::pin(async move { Ok(calls(&worker, &pulse, &pool, body).await) })
+}
+
+fn refused(response: Response<ReplyBody>) -> Answer {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+/// Answers the call, or the batch of calls, that a body holds.
+async fn calls(
+    worker: &Arc<Worker>,
+    pulse: &Arc<Pulse>,
+    pool: &Arc<Pool>,
+    body: Incoming,
+) -> Response<ReplyBody> {
+    let body = match read_body(body, worker.limits.request_body).await {
         Ok(body) => body,
         Err(TooLong) => {
-            return error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                code::INVALID_REQUEST,
-                "SW0312: the request is too large",
-            );
+            let message = "SW0312: the request is too large";
+            return error(StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST, message);
         }
     };
+    let _busy = pulse.busy();
     match envelope::parse_request(&body, worker.limits.batch) {
-        Ok(envelope::Request::Single(call)) => single(call::answer(worker, &pool, &call).await, &pool),
-        Ok(envelope::Request::Batch(calls)) => Box::pin(batch(worker, &pool, calls)).await,
+        Ok(envelope::Request::Single(call)) => single(call::answer(worker, pool, &call).await, pool),
+        // Boxed, so that the room of the usual call is not that of the largest.
+        Ok(envelope::Request::Batch(calls)) => Box::pin(batch(worker, pool, calls)).await,
         Err(invalid) => {
             let mut out = Vec::with_capacity(128);
             envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None);
