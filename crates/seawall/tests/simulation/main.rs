@@ -27,9 +27,8 @@ use std::{
 
 use outcome::{Outcome, run};
 
-/// Seeds that are run unless the environment says otherwise, of 3 simulated minutes each; `SEAWALL_SEEDS=100` runs
-/// the 300 minutes.
-const SEEDS: u64 = 30;
+/// Seeds that are run unless the environment says otherwise, of 3 simulated minutes each.
+const SEEDS: u64 = 100;
 
 /// Seeds that are run twice.
 const TWICE: [u64; 4] = [3, 11, 40, 77];
