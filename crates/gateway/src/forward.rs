@@ -131,7 +131,10 @@ async fn once(
     onward: &Onward,
 ) -> Result<(Received, Link), (Cause, bool)> {
     let upstream = &pool.upstreams[i];
-    let mut idle = worker.links.take(upstream.state.id, worker.clock.mono());
+    let now = worker.clock.mono();
+    let _in_flight = upstream.state.begin();
+    upstream.state.rate.take(now);
+    let mut idle = worker.links.take(upstream.state.id, now);
     if let Some(link) = &mut idle
         && !link.is_alive().await
     {

@@ -214,6 +214,8 @@ async fn exchange(
     let mut body = Vec::with_capacity(96);
     envelope::write_call(&mut body, "1", method, Some(params));
     let body = Bytes::from(body);
+    // Never refused: it is what everything else goes by. But the provider counts it.
+    upstream.state.rate.take(poller.clock.mono());
     let received = link.exchange(|| upstream.post(body), HOLD).await.map_err(|e| e.cause())?;
     upstream.state.heard(poller.clock.mono());
     if let Some(cause) = crate::call::status_fault(received.status) {

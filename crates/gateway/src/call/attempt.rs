@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::judge::{Expected, Worth, asked_wait, is_block, judge, status_fault};
 use crate::{
     client::{ExchangeError, Link, Received},
-    pool::{Pool, UpstreamState},
+    pool::Pool,
     worker::Worker,
 };
 
@@ -86,26 +86,10 @@ impl Failure {
     }
 }
 
-/// Counts an attempt as in flight for as long as it lives.
-struct InFlight(Arc<UpstreamState>);
-
-impl InFlight {
-    fn new(state: &Arc<UpstreamState>) -> Self {
-        state.begin();
-        Self(state.clone())
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
 /// Sends the call to one upstream. The caller sets the time limit and settles what is learned.
 pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Attempt {
     let state = &ask.pool.upstreams[upstream].state;
-    let _in_flight = InFlight::new(state);
+    let _in_flight = state.begin();
     let proven = match ask.prove {
         Some(prove) => Box::pin(proven(&ask, upstream, began, prove)).await,
         None => Ok(()),
@@ -128,6 +112,7 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
 async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
+    target.state.rate.take(now);
     if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {

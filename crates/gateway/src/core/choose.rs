@@ -17,6 +17,11 @@ impl Set {
         self.0 |= 1 << index;
     }
 
+    /// Takes `index` out.
+    pub fn remove(&mut self, index: usize) {
+        self.0 &= !(1 << index);
+    }
+
     /// Is `index` in it?
     pub fn has(self, index: usize) -> bool {
         self.0 & (1 << index) != 0

@@ -5,3 +5,4 @@ pub mod breaker;
 pub mod budget;
 pub mod choose;
 pub mod pace;
+pub mod rate;

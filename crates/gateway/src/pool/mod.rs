@@ -152,7 +152,8 @@ impl Pool {
     /// providers in it.
     ///
     /// An upstream that is due to be found out about is chosen first. If no breaker admits, those whose
-    /// heads still come in are used all the same: the last sound upstream is never ejected.
+    /// heads still come in are used all the same: the last sound upstream is never ejected. One whose rate is
+    /// spent is not chosen in any case.
     pub(crate) fn choose(
         &self,
         now: Mono,
@@ -173,7 +174,12 @@ impl Pool {
         {
             return Some(due);
         }
-        let eligible = if admitting.is_empty() { sound } else { admitting };
+        let mut eligible = if admitting.is_empty() { sound } else { admitting };
+        for i in eligible.iter() {
+            if !self.upstreams[i].state.rate.has_room(now) {
+                eligible.remove(i);
+            }
+        }
         choose(eligible, self.shared_fate(tried), self.random(), |i| self.upstreams[i].load(class))
     }
 

@@ -15,7 +15,7 @@ use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 
 use crate::{
-    core::{breaker::Breaker, choose::Load, pace::Pace},
+    core::{breaker::Breaker, choose::Load, pace::Pace, rate::Rate},
     estate::UpstreamSection,
 };
 
@@ -46,6 +46,8 @@ pub(crate) struct UpstreamState {
     /// A bit for each class whose breaker admits.
     admitting: AtomicU32,
     in_flight: AtomicU32,
+    /// What the estate allows it to be sent.
+    pub(crate) rate: Rate,
     /// When anything last came back from it, well or not.
     last_answer: AtomicU64,
     mean_us: [AtomicU64; CLASSES],
@@ -86,6 +88,7 @@ impl UpstreamState {
             id: NEXT_ID.fetch_add(1, Relaxed),
             admitting: AtomicU32::new((1 << CLASSES) - 1),
             in_flight: AtomicU32::new(0),
+            rate: Rate::default(),
             last_answer: AtomicU64::new(0),
             mean_us: Default::default(),
             cordoned: AtomicBool::new(false),
@@ -153,12 +156,10 @@ impl UpstreamState {
         self.in_flight.load(Relaxed)
     }
 
-    pub(crate) fn begin(&self) {
+    /// Counts an attempt as in flight for as long as the guard lives.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn end(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        InFlight(self.clone())
     }
 
     /// A whole answer came after `took`.
@@ -178,6 +179,15 @@ impl UpstreamState {
     }
 }
 
+/// An attempt in flight.
+pub(crate) struct InFlight(Arc<UpstreamState>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Upstream {
     /// Builds the parts that never change between requests.
     pub(crate) fn new(
@@ -186,6 +196,7 @@ impl Upstream {
         provider: usize,
         state: Arc<UpstreamState>,
     ) -> Self {
+        state.rate.set(section.rate);
         let mut headers = HeaderMap::with_capacity(section.headers.len() + 3);
         let host =
             HeaderValue::from_str(&section.host).unwrap_or_else(|_| HeaderValue::from_static("upstream"));
