@@ -6,8 +6,8 @@
 //!
 //! **Votes.** A provider has one vote, shared equally by its upstreams that vote: two upstreams of one
 //! provider count once. An upstream votes while its last answer is fresher than four polls (one poll, if two
-//! in a row have failed since), it serves the right chain and has not been set aside as behind (below). Those
-//! never heard from count as votes withheld for the first four polls, so that whoever answers first does
+//! in a row have failed since; none, if calls show that it hangs), it serves the right chain and has not been
+//! set aside as behind (below). Those never heard from count as votes withheld for the first four polls, so that whoever answers first does
 //! not decide alone.
 //!
 //! **Agreement.** The agreed head is the highest block that more than half of the vote holds by number
@@ -304,6 +304,14 @@ impl Tracker {
         let Some(member) = self.members.get_mut(upstream) else { return };
         member.failures = member.failures.saturating_add(1);
         self.tick(now);
+    }
+
+    /// An upstream was found to hang by other calls than its polls: it has no vote until a poll of it succeeds.
+    /// What follows shows at the next input.
+    pub fn hung(&mut self, upstream: usize) {
+        if let Some(member) = self.members.get_mut(upstream) {
+            member.hung = true;
+        }
     }
 
     /// An upstream was found to serve the right chain or the wrong one.

@@ -34,6 +34,8 @@ pub(super) struct Member {
     pub(super) answered: Option<Mono>,
     /// Polls failed in a row.
     pub(super) failures: u32,
+    /// It hangs, as calls other than its polls have shown since its last answer.
+    pub(super) hung: bool,
     pub(super) wrong_chain: bool,
     /// Set aside in a tied vote.
     pub(super) aside: bool,
@@ -68,6 +70,7 @@ impl Member {
             moved: now,
             answered: None,
             failures: 0,
+            hung: false,
             wrong_chain: false,
             aside: false,
             behind: 0,
@@ -83,6 +86,7 @@ impl Member {
     pub(super) fn observe(&mut self, now: Mono, seen: HeadSeen) {
         self.answered = Some(now);
         self.failures = 0;
+        self.hung = false;
         if self.head.map(|h| h.block()) != Some(seen.block()) {
             self.moved = now;
             self.passed = None;
@@ -136,7 +140,7 @@ impl Member {
     pub(super) fn is_fresh(&self, now: Mono, config: &Config) -> bool {
         let gone = self.failures >= FAILURES_TO_LEAVE;
         let within = if gone { config.poll } else { config.fresh() };
-        self.answered.is_some_and(|at| now.since(at) <= within)
+        !self.hung && self.answered.is_some_and(|at| now.since(at) <= within)
     }
 
     pub(super) fn tags_mut(&mut self, tag: Tag) -> &mut Tagged {

@@ -23,6 +23,8 @@ enum Mode {
     Garbage,
     /// Polls fail.
     Dead,
+    /// Polls come to nothing, not even to a failure.
+    Silent,
 }
 
 /// A chain that makes a block every `block_ms`, upstreams that are polled every `poll_ms`, each at its own phase.
@@ -101,6 +103,7 @@ impl Sim {
             Mode::Ahead(n) => tip + n,
             Mode::Lag(n) => tip - n,
             Mode::Stale(n) => tip.min(n),
+            Mode::Silent => return,
             Mode::Dead => return self.tracker.failed(self.now(), i),
         };
         let (block, parent) = (self.shown(i, head, head), self.shown(i, head - 1, head));
@@ -275,6 +278,22 @@ fn those_who_remain_decide_when_others_die() {
     for i in 0..3 {
         assert_eq!(sim.standing(i), Standing::Serving);
     }
+}
+
+#[test]
+fn one_that_hangs_holds_nobody_back() {
+    let mut sim = Sim::new(&[0, 1], 1000, 500);
+    sim.run(10_000, &mut |_| {});
+    // Neither answers nor fails yet: its last poll is under way.
+    sim.modes[1] = Mode::Silent;
+    sim.run(1000, &mut |_| {});
+    sim.tracker.hung(1);
+    sim.run(500, &mut |_| {});
+    sim.assert_follows(0);
+    assert_eq!(sim.standing(1), Standing::Unknown);
+    sim.modes[1] = Mode::Honest;
+    sim.run(1000, &mut |_| {});
+    assert_eq!(sim.standing(1), Standing::Serving);
 }
 
 #[test]

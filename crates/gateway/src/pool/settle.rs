@@ -95,8 +95,9 @@ impl Pool {
         state.learned().failures_by_cause[cause as usize] += 1;
     }
 
-    /// Ejects upstream `i` for every class at once, as a hang or a dead port calls for.
-    pub(crate) fn eject_all(&self, now: Mono, i: usize, cause: Cause) {
+    /// Ejects upstream `i` for every class at once, as a hang or a dead port calls for. True if that changed
+    /// anything.
+    fn eject_all(&self, now: Mono, i: usize, cause: Cause) -> bool {
         let state = &self.upstreams[i].state;
         let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = None;
@@ -113,6 +114,7 @@ impl Pool {
             }
         }
         self.tell_whole(now, i, last);
+        last.is_some()
     }
 
     /// A poll of the upstream's head ended, in failure if there is a cause.
@@ -156,8 +158,10 @@ impl Pool {
     /// hang limit that is a hang. True if it is one.
     pub(crate) fn suspect(&self, now: Mono, i: usize, began: Mono) -> bool {
         let hangs = now.since(began) >= self.section.hang && self.upstreams[i].state.last_answer() < began;
-        if hangs {
-            self.eject_all(now, i, Cause::Hang);
+        if hangs && self.eject_all(now, i, Cause::Hang) {
+            // Where it was one of two, the head waits for its vote.
+            self.state.tracker().hung(i);
+            self.state.nudge();
         }
         hangs
     }
