@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use seawall_chain::{Block, Hash, envelope, method::Method, pin::Reads};
+use seawall_chain::{
+    Block, Hash, envelope,
+    method::{Class, Method},
+    pin::Reads,
+};
 use seawall_model::{Cause, Mono};
 use serde_json::value::RawValue;
 
@@ -119,9 +123,11 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
         match link.exchange(|| target.post(body.clone()), ask.hold).await {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
-            // but that is one attempt more.
+            // but that is one attempt more. A write is looked up instead: it may have been taken.
             Err(ExchangeError::Closed)
-                if ask.method.idempotent && ask.pool.state.budget().spend(worker.clock.mono()) => {}
+                if ask.method.idempotent
+                    && ask.method.class != Class::Write
+                    && ask.pool.state.budget().spend(worker.clock.mono()) => {}
             Err(e) => return Err(Failure::of(e.cause(), true)),
         }
     }
