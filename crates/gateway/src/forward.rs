@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use seawall_chain::{envelope::code, method::Class};
+use seawall_chain::method::Class;
 use seawall_model::Cause;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     core::choose::Set,
     estate::PoolKind,
     pool::{Pool, Report},
-    serve::{Pulse, ReplyBody, error, json, read_body},
+    serve::{Pulse, ReplyBody, json, read_body},
     worker::Worker,
 };
 
@@ -48,12 +48,9 @@ pub(crate) async fn respond(
     pool.state.counts.requests.fetch_add(1, Relaxed);
     pool.state.budget().call(now);
     let (parts, body) = request.into_parts();
-    let Ok(body) = read_body(body, worker.limits.request_body).await else {
-        return error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            code::INVALID_REQUEST,
-            "SW0312: the request is too large",
-        );
+    let body = match read_body(body, worker.limits.request_body).await {
+        Ok(body) => body,
+        Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
     let onward = Onward {
@@ -107,7 +104,7 @@ async fn tries(
             Ok(Ok((received, link))) => match status_fault(received.status).filter(|_| repeatable) {
                 None => {
                     pool.settle(worker.clock.mono(), i, CLASS, took, Report::Answered);
-                    return Ok(back(worker, pool, i, received, link));
+                    return Ok(back(worker, pool, i, &onward.method, received, link));
                 }
                 Some(cause) => (cause, true, asked_wait(&received.headers)),
             },
@@ -165,7 +162,16 @@ async fn once(
 }
 
 /// The answer as the client gets it.
-fn back(worker: &Worker, pool: &Arc<Pool>, i: usize, received: Received, link: Link) -> Response<ReplyBody> {
+fn back(
+    worker: &Worker,
+    pool: &Arc<Pool>,
+    i: usize,
+    method: &Method,
+    received: Received,
+    link: Link,
+) -> Response<ReplyBody> {
+    // Without a body to be measured, the length is only told (RFC 9110, section 9.3.2).
+    let length = received.headers.get(header::CONTENT_LENGTH).filter(|_| method == Method::HEAD).cloned();
     let body = match received.rest {
         Some(rest) => {
             let large = Large { first: received.body, link: Box::new(link), rest };
@@ -179,6 +185,9 @@ fn back(worker: &Worker, pool: &Arc<Pool>, i: usize, received: Received, link: L
     let mut response = Response::new(body);
     *response.status_mut() = received.status;
     *response.headers_mut() = end_to_end(received.headers);
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    }
     response
 }
 

@@ -19,7 +19,7 @@ use seawall_runtime::{net::Conn, tasks::Shutdown};
 
 pub(crate) use body::ReplyBody;
 pub(crate) use pulse::Pulse;
-pub(crate) use request::{error, json, read_body};
+pub(crate) use request::{json, read_body};
 
 use crate::worker::Worker;
 use preface::{Seen, Version};

@@ -60,10 +60,7 @@ async fn calls(
 ) -> Response<ReplyBody> {
     let body = match read_body(body, worker.limits.request_body).await {
         Ok(body) => body,
-        Err(TooLong) => {
-            let message = "SW0312: the request is too large";
-            return error(StatusCode::PAYLOAD_TOO_LARGE, code::INVALID_REQUEST, message);
-        }
+        Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
     match envelope::parse_request(&body, worker.limits.batch) {
@@ -78,21 +75,38 @@ async fn calls(
     }
 }
 
-/// The body was longer than the limit, or broke off: either way it is not a request.
-pub(crate) struct TooLong;
+/// Why a body is not a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It is longer than the limit.
+    TooLong,
+    /// It ended short, or its chunks are none.
+    Broken,
+}
+
+impl Unread {
+    /// What the client is told.
+    pub(crate) fn refusal(self) -> Response<ReplyBody> {
+        let (status, message) = match self {
+            Self::TooLong => (StatusCode::PAYLOAD_TOO_LARGE, "SW0312: the request is too large"),
+            Self::Broken => (StatusCode::BAD_REQUEST, "SW0313: the request's body is broken"),
+        };
+        error(status, code::INVALID_REQUEST, message)
+    }
+}
 
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, TooLong> {
+pub(crate) async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes, Unread> {
     if body.size_hint().lower() > limit as u64 {
-        return Err(TooLong);
+        return Err(Unread::TooLong);
     }
     let mut all: Option<BytesMut> = None;
     let mut first = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| TooLong)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
         let so_far = all.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + data.len() > limit {
-            return Err(TooLong);
+            return Err(Unread::TooLong);
         }
         match &mut all {
             None if first.is_empty() => first = data,
