@@ -1,0 +1,189 @@
+//! A gateway at work: the real one, on real ports, with its own worker threads.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use seawall_chain::ChainId;
+use seawall_gateway::{
+    Event, Events, Gateway, UpstreamView,
+    core::breaker::State,
+    estate::{EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, UpstreamSection},
+};
+use seawall_model::{Cause, Name, Secret};
+use seawall_runtime::{Machine, metrics::Metrics, net::Endpoint, tasks::Supervisor};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+    time::Instant,
+};
+
+use crate::{client::PATIENCE, node::CHAIN, upstream::Upstream};
+
+/// A weight so large that a failure does not make others the better choice: the first upstream a call goes to
+/// is this one, until its breaker says otherwise.
+const PREFERRED: u32 = 1_000_000_000;
+
+/// A gateway at work.
+pub(crate) struct House {
+    pub(crate) at: SocketAddr,
+    pub(crate) section: GatewaySection,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) supervisor: Supervisor,
+    metrics: Metrics,
+    happened: Mutex<(mpsc::Receiver<Event>, Vec<Event>)>,
+    /// Keeps the port for the gateway's listeners, and takes no connections itself.
+    _port: TcpSocket,
+}
+
+impl House {
+    pub(crate) async fn new(pools: Vec<PoolSection>) -> Self {
+        Self::with(limits(), pools).await
+    }
+
+    /// Starts a gateway and waits until it serves.
+    pub(crate) async fn with(limits: Limits, pools: Vec<PoolSection>) -> Self {
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.set_reuseport(true).unwrap();
+        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = port.local_addr().unwrap();
+        let section = GatewaySection { listen: vec![at], workers: 2, limits, pools };
+        let machine = Machine::system(None).unwrap();
+        let (events, happened) = Events::queue();
+        let gateway = Arc::new(Gateway::new(section.clone(), &machine, events).unwrap());
+        let supervisor = Supervisor::new(machine.clock, &machine.metrics);
+        gateway.start(&supervisor);
+        let happened = Mutex::new((happened, Vec::new()));
+        let metrics = machine.metrics;
+        let house = Self { at, section, gateway, supervisor, metrics, happened, _port: port };
+        until("the gateway serves", || house.gateway.is_ready().then_some(())).await;
+        let began = Instant::now();
+        while TcpStream::connect(at).await.is_err() {
+            assert!(began.elapsed() < PATIENCE, "the gateway listens");
+            tokio::time::sleep(LOOK).await;
+        }
+        house
+    }
+
+    /// What is told of an upstream, by its place in its pool.
+    pub(crate) fn view(&self, pool: usize, upstream: usize) -> UpstreamView {
+        self.gateway.pools()[pool].upstreams[upstream].clone()
+    }
+
+    /// What an upstream of the first pool has been ejected for so far, in order.
+    pub(crate) fn ejections(&self, upstream: usize) -> Vec<Cause> {
+        let pool = &self.section.pools[0];
+        let whose = pool.upstream_component(&pool.upstreams[upstream]);
+        let mut happened = self.happened.lock().unwrap();
+        while let Ok(event) = happened.0.try_recv() {
+            happened.1.push(event);
+        }
+        let ejected = happened.1.iter().filter_map(|event| match event {
+            Event::Breaker { upstream, state: State::Ejected { cause, .. }, .. } if *upstream == whose => {
+                Some(*cause)
+            }
+            _ => None,
+        });
+        ejected.collect()
+    }
+
+    /// The value of a counter of the first pool's.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let sample = format!("seawall_gateway_{name}_total{{pool=\"{}\"}} ", self.section.pools[0].name);
+        let text = self.metrics.encode();
+        let line = text.lines().find_map(|line| line.strip_prefix(&sample));
+        line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
+    }
+
+    /// Begins the drain; the names of what was cut off come once it is over.
+    pub(crate) fn drain(&self) -> tokio::task::JoinHandle<Vec<Arc<str>>> {
+        let (supervisor, limit) = (self.supervisor.clone(), self.section.limits.drain);
+        tokio::spawn(async move { supervisor.drain(limit).await })
+    }
+}
+
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Looks until there is something to be seen.
+pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < PATIENCE, "it never came to pass that {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The estate's defaults.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        request_body: 1024 * 1024,
+        verified_answer: 4 * 1024 * 1024,
+        batch: 100,
+        connections: 10_000,
+        idle: Duration::from_secs(60),
+        drain: PATIENCE,
+    }
+}
+
+/// A chain's pool at `/chain`, with the estate's defaults but for its budget, which never runs out.
+pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
+    let evm = EvmSection {
+        chain_id: ChainId(CHAIN),
+        block_time: Duration::from_secs(3_600),
+        poll: Duration::from_secs(1),
+        lag: 0,
+        pin: Pin::Hash,
+        broadcast: 2,
+    };
+    pool("chain", PoolKind::Evm(evm), upstreams)
+}
+
+/// An HTTP API's pool at `/api`.
+pub(crate) fn api(upstreams: &[&Upstream]) -> PoolSection {
+    let retry_methods = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
+    pool("api", PoolKind::Http(HttpSection { retry_methods }), upstreams)
+}
+
+/// That pool, whose first upstream is asked first.
+pub(crate) fn first_preferred(mut pool: PoolSection) -> PoolSection {
+    pool.upstreams[0].weight = PREFERRED;
+    pool
+}
+
+fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
+    let names = ["a", "b", "c", "d"];
+    PoolSection {
+        name: Name::new(name).unwrap(),
+        route: format!("/{name}").into(),
+        kind,
+        upstreams: upstreams.iter().zip(names).map(|(upstream, name)| section(upstream, name)).collect(),
+        deadline: Duration::from_secs(10),
+        attempt_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(1),
+        hang: Duration::from_secs(1),
+        attempts: 4,
+        budget_share: 1.0,
+        budget_floor: 1_000,
+    }
+}
+
+fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
+    let port = upstream.at.port();
+    UpstreamSection {
+        name: Name::new(name).unwrap(),
+        endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false },
+        path: Secret::new("/"),
+        host: format!("{name}.test").into(),
+        headers: Vec::new(),
+        provider: Name::new(name).unwrap(),
+        region: None,
+        weight: 100,
+        rate: None,
+    }
+}

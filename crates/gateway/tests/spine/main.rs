@@ -1,0 +1,22 @@
+//! The gateway's spine, end to end: the real gateway on loopback ports, between scripted upstreams and clients
+//! that speak HTTP as they should or write what they like.
+//!
+//! Nothing waits for a time to pass where it can look for what is to happen.
+
+#![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
+
+mod batch;
+mod client;
+mod drain;
+mod faults;
+mod framing;
+mod house;
+mod http2;
+mod http_api;
+mod idle;
+mod node;
+mod outage;
+mod reload;
+mod streaming;
+mod upstream;
+mod write;
