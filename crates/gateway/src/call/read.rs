@@ -90,7 +90,8 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
                 }
                 hedge = None;
                 if race.begun < pool.section.attempts
-                    && let Some(second) = pool.choose(now, class, heads, able, race.tried)
+                    && let Some(second) =
+                        pool.choose(now, class, heads, pool.open(now, class, able), race.tried)
                     && pool.state.budget().spend(now)
                 {
                     pool.state.counts.hedges.fetch_add(1, Relaxed);

@@ -183,6 +183,18 @@ impl Pool {
         choose(eligible, self.shared_fate(tried), self.random(), |i| self.upstreams[i].load(class))
     }
 
+    /// Those of `within` whose breakers let a call go, if only to find out. Nobody else is worth a hedge: the
+    /// first attempt may still be answered, and an ejected upstream is to be left alone.
+    pub(crate) fn open(&self, now: Mono, class: Class, within: Set) -> Set {
+        let mut open = Set::NONE;
+        for (i, upstream) in self.upstreams.iter().enumerate().filter(|(i, _)| within.has(*i)) {
+            if upstream.state.learned().breakers[class as usize].admission(now) != Admission::No {
+                open.insert(i);
+            }
+        }
+        open
+    }
+
     /// The one upstream that holds every client's filters: the first that may be asked. What it holds is lost
     /// with it, and clients then make their filters anew.
     pub(crate) fn keeper(&self, now: Mono, class: Class, heads: &Heads) -> Set {
