@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{HeaderMap, Request, StatusCode, client::conn::http1};
+use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
@@ -30,19 +30,31 @@ impl Answer {
     }
 }
 
-/// Sends a request on a connection of its own; an error if the answer does not come whole.
-pub(crate) async fn send(at: SocketAddr, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+/// Sends a request on a connection of its own, and waits for the answer's head.
+pub(crate) async fn begin(
+    at: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> hyper::Result<Response<Incoming>> {
     let exchange = async {
         let stream = TcpStream::connect(at).await.unwrap();
         let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let driven = tokio::spawn(connection);
-        let response = send.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        driven.abort();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        // It ends with the answer, since nothing more can be asked on it.
+        tokio::spawn(connection);
+        send.send_request(request).await
     };
     timeout(PATIENCE, exchange).await.expect("an answer, or an end to waiting for it")
+}
+
+/// The answer; an error if it does not come whole.
+pub(crate) async fn finish(response: Response<Incoming>) -> hyper::Result<Answer> {
+    let (parts, body) = response.into_parts();
+    let body = timeout(PATIENCE, body.collect()).await.expect("an end to the body")?.to_bytes();
+    Ok(Answer { status: parts.status, headers: parts.headers, body })
+}
+
+/// Sends a request on a connection of its own; an error if the answer does not come whole.
+pub(crate) async fn send(at: SocketAddr, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
+    finish(begin(at, request).await?).await
 }
 
 /// A request with that method, path and body.

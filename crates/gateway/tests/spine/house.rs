@@ -14,13 +14,9 @@ use seawall_gateway::{
 };
 use seawall_model::{Cause, Name, Secret};
 use seawall_runtime::{Machine, metrics::Metrics, net::Endpoint, tasks::Supervisor};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    sync::mpsc,
-    time::Instant,
-};
+use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 
-use crate::{client::PATIENCE, node::CHAIN, upstream::Upstream};
+use crate::{client::PATIENCE, node::CHAIN, port::Port, upstream::Upstream};
 
 /// A weight so large that a failure does not make others the better choice: the first upstream a call goes to
 /// is this one, until its breaker says otherwise.
@@ -34,8 +30,7 @@ pub(crate) struct House {
     pub(crate) supervisor: Supervisor,
     metrics: Metrics,
     happened: Mutex<(mpsc::Receiver<Event>, Vec<Event>)>,
-    /// Keeps the port for the gateway's listeners, and takes no connections itself.
-    _port: TcpSocket,
+    _port: Port,
 }
 
 impl House {
@@ -45,11 +40,8 @@ impl House {
 
     /// Starts a gateway and waits until it serves.
     pub(crate) async fn with(limits: Limits, pools: Vec<PoolSection>) -> Self {
-        let port = TcpSocket::new_v4().unwrap();
-        port.set_reuseaddr(true).unwrap();
-        port.set_reuseport(true).unwrap();
-        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let at = port.local_addr().unwrap();
+        let port = Port::new();
+        let at = port.at();
         let section = GatewaySection { listen: vec![at], workers: 2, limits, pools };
         let machine = Machine::system(None).unwrap();
         let (events, happened) = Events::queue();
@@ -88,6 +80,15 @@ impl House {
             _ => None,
         });
         ejected.collect()
+    }
+
+    /// Waits until an upstream of the first pool is ejected and nothing is under way to it any more; for what.
+    pub(crate) async fn ejected(&self, upstream: usize) -> Cause {
+        let look = || {
+            let cause = self.ejections(upstream).first().copied()?;
+            (self.view(0, upstream).in_flight == 0).then_some(cause)
+        };
+        until("it is ejected", look).await
     }
 
     /// The value of a counter of the first pool's.
@@ -131,7 +132,8 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// A chain's pool at `/chain`, with the estate's defaults but for its budget, which never runs out.
+/// A chain's pool at `/chain`. Its times are long, so that a machine under load is not taken for an upstream that
+/// hangs, and its budget never runs out.
 pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
     let evm = EvmSection {
         chain_id: ChainId(CHAIN),
@@ -163,10 +165,10 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
         route: format!("/{name}").into(),
         kind,
         upstreams: upstreams.iter().zip(names).map(|(upstream, name)| section(upstream, name)).collect(),
-        deadline: Duration::from_secs(10),
-        attempt_timeout: Duration::from_secs(5),
-        connect_timeout: Duration::from_secs(1),
-        hang: Duration::from_secs(1),
+        deadline: PATIENCE - Duration::from_secs(10),
+        attempt_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(10),
+        hang: Duration::from_secs(10),
         attempts: 4,
         budget_share: 1.0,
         budget_floor: 1_000,
@@ -174,7 +176,7 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
 }
 
 fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
-    let port = upstream.at.port();
+    let port = upstream.at().port();
     UpstreamSection {
         name: Name::new(name).unwrap(),
         endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false },

@@ -16,6 +16,7 @@ mod http_api;
 mod idle;
 mod node;
 mod outage;
+mod port;
 mod reload;
 mod streaming;
 mod upstream;

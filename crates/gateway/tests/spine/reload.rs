@@ -19,7 +19,7 @@ async fn ejections_outlive_a_reload() {
     let (method, params) = balance_of();
     a.does(but(method, |_| Reply::Whole(429, "retry-after: 100\r\n".into(), Vec::new())));
     assert_eq!(call(house.at, method, params.clone()).await["result"], BALANCE);
-    assert_eq!(house.ejections(0), [Cause::RateLimited]);
+    assert_eq!(house.ejected(0).await, Cause::RateLimited);
     let mut section = house.section.clone();
     // Another upstream, and other times: neither has to do with what is known of the first.
     section.pools = vec![first_preferred(chain(&[&a, &b, &c]))];

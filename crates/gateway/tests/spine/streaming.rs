@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::{
-    client::{body, post, request, send},
+    client::{begin, body, finish, post, request},
     house::{House, chain, until},
     node::{but, node},
-    upstream::{Reply, Then},
+    upstream::{Gate, Reply, Then},
 };
 
 const METHOD: &str = "debug_traceTransaction";
@@ -31,22 +31,28 @@ fn trace() -> String {
 #[tokio::test]
 async fn an_answer_too_large_to_hold_comes_byte_for_byte() {
     let a = node().await;
-    a.does(but(METHOD, |_| Reply::Whole(200, String::new(), large())));
+    let large = large();
+    let whole = large.clone();
+    a.does(but(METHOD, move |_| Reply::Whole(200, String::new(), whole.clone())));
     let house = House::new(vec![chain(&[&a])]).await;
     let answer = post(house.at, trace()).await;
     assert_eq!(answer.status, 200);
-    assert!(answer.body == large(), "{} bytes came, and not those that were sent", answer.body.len());
+    assert!(answer.body == large, "{} bytes came, and not those that were sent", answer.body.len());
     assert_eq!(house.counted("truncated_streams"), 0);
 }
 
 /// The client must not be able to take the part for the whole.
-async fn check_broken_off(reply: Reply) {
+async fn check_broken_off(reply: Reply, gate: Gate) {
     let a = node().await;
     a.does(but(METHOD, move |_| reply.clone()));
     let mut pool = chain(&[&a]);
     pool.attempt_timeout = std::time::Duration::from_secs(2);
     let house = House::new(vec![pool]).await;
-    let error = send(house.at, request("POST", "/chain", trace())).await.unwrap_err();
+    let response = begin(house.at, request("POST", "/chain", trace())).await.unwrap();
+    // The answer is on its way, and with it the first bytes.
+    assert_eq!(response.status(), 200);
+    gate.open();
+    let error = finish(response).await.unwrap_err();
     assert!(error.is_incomplete_message() || error.is_body_write_aborted() || is_cut(&error), "{error:?}");
     until("the truncated stream is counted", || (house.counted("truncated_streams") == 1).then_some(()))
         .await;
@@ -64,17 +70,19 @@ const CUT: usize = 5 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_large_answer_that_ends_early_cuts_the_client_off() {
-    check_broken_off(Reply::Part(large(), CUT, Then::Close)).await;
+    check_broken_off(Reply::Part(large(), CUT, Then::Close), Gate::shut()).await;
 }
 
 #[tokio::test]
 async fn a_large_answer_that_is_reset_cuts_the_client_off() {
-    check_broken_off(Reply::Part(large(), CUT, Then::Reset)).await;
+    // A reset takes what is still on its way with it, so it comes late.
+    let gate = Gate::shut();
+    check_broken_off(Reply::Part(large(), CUT, Then::Reset(gate.clone())), gate).await;
 }
 
 #[tokio::test]
 async fn a_large_answer_that_stalls_cuts_the_client_off() {
-    check_broken_off(Reply::Part(large(), CUT, Then::Silence)).await;
+    check_broken_off(Reply::Part(large(), CUT, Then::Silence), Gate::shut()).await;
 }
 
 #[tokio::test]
@@ -84,5 +92,5 @@ async fn a_large_answer_in_chunks_that_ends_early_cuts_the_client_off() {
     raw.extend_from_slice(format!("{CUT:x}\r\n").as_bytes());
     raw.extend_from_slice(&large[..CUT]);
     raw.extend_from_slice(b"\r\n");
-    check_broken_off(Reply::Raw(raw)).await;
+    check_broken_off(Reply::Raw(raw), Gate::shut()).await;
 }

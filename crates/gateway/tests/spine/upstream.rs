@@ -15,6 +15,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use crate::port::Port;
+
 /// A request as it came in.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard {
@@ -44,10 +46,11 @@ impl Heard {
 }
 
 /// What the connection sees once a part of an answer has gone out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Then {
     Close,
-    Reset,
+    /// It is reset once the gate is open.
+    Reset(Gate),
     Silence,
 }
 
@@ -107,18 +110,21 @@ struct Shared {
 
 /// A scripted upstream on a port of its own.
 pub(crate) struct Upstream {
-    pub(crate) at: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
 }
 
 impl Upstream {
     pub(crate) async fn new(script: impl Fn(&Heard) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
+        let port = Port::new();
         let shared = Arc::new(Shared { script: Mutex::new(Arc::new(script)), heard: Mutex::default() });
-        let serving = tokio::spawn(serve(listener, shared.clone()));
-        Self { at, shared, serving }
+        let serving = tokio::spawn(serve(port.listen(), shared.clone()));
+        Self { port, shared, serving }
+    }
+
+    pub(crate) fn at(&self) -> SocketAddr {
+        self.port.at()
     }
 
     /// From now on it does that.
@@ -136,7 +142,7 @@ impl Upstream {
         self.heard().into_iter().filter(|heard| heard.method() == method).collect()
     }
 
-    /// Closes its port and every connection.
+    /// Closes its listener and every connection.
     pub(crate) async fn die(&mut self) {
         self.serving.abort();
         // An error says that it was aborted, and so that the port is closed.
@@ -223,7 +229,10 @@ async fn perform(stream: &mut TcpStream, reply: Reply) -> bool {
             let _ = stream.write_all(&answer).await;
             match then {
                 Then::Close => {}
-                Then::Reset => stream.set_zero_linger().unwrap(),
+                Then::Reset(gate) => {
+                    gate.passed().await;
+                    stream.set_zero_linger().unwrap();
+                }
                 Then::Silence => std::future::pending().await,
             }
             false

@@ -63,9 +63,10 @@ fn sent(upstreams: &[Upstream]) -> Vec<usize> {
     upstreams.iter().map(|u| u.calls(SEND).len()).collect()
 }
 
-fn check_sent_once(upstreams: &[Upstream], to: usize) {
+/// On a machine under load it may have gone to one more, nobody having answered for a while.
+fn check_sent_once(upstreams: &[Upstream], to_at_least: usize) {
     let sent = sent(upstreams);
-    assert!(sent.iter().sum::<usize>() == to && sent.iter().all(|n| *n <= 1), "{sent:?}");
+    assert!(sent.iter().sum::<usize>() >= to_at_least && sent.iter().all(|n| *n <= 1), "{sent:?}");
 }
 
 #[tokio::test]
