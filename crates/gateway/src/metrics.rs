@@ -182,6 +182,10 @@ impl Reading {
         let ages = chains().filter(|p| p.state.heads.load().latest().is_some());
         let ages = ages.map(|p| (pool(p), now.since(p.state.heads.load().moved).as_secs_f64()));
         f.gauge("head_age_seconds", "Time since the agreed head last moved", ages)?;
+        let halted = chains().map(|p| (pool(p), f64::from(u8::from(p.state.heads.load().halted))));
+        f.gauge("halted", "1 while the chain as a whole stands still", halted)?;
+        let waiting = chains().map(|p| (pool(p), f64::from(p.state.waiting.load(Relaxed))));
+        f.gauge("writes_waiting", "Transactions that wait for a halted chain to move", waiting)?;
         let each = || chains().flat_map(|p| (0..p.upstreams.len()).map(move |i| (p, i)));
         let own = each().filter_map(|(p, i)| {
             let (number, _) = p.state.heads.load().own.get(i).copied().flatten()?;

@@ -46,7 +46,7 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
         let (ask, hash) = ask(worker, pool, &heads, call);
         let ask = Arc::new(ask);
         let outcome = match (hash, pool.evm()) {
-            (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm.broadcast, &heads, deadline)).await,
+            (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm, &heads, deadline)).await,
             _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
         };
         match outcome {

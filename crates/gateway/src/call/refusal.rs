@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     UnknownOutcome(Option<Hash>, Vec<(usize, Cause)>),
     /// A write reached nobody.
     NotSent(Option<Hash>, Vec<(usize, Cause)>),
+    /// The chain as a whole stands still, and the estate has writes refused then, or after a while.
+    Halted(Option<Hash>),
     /// An answer within a batch was too large to hold.
     TooLarge,
 }
@@ -42,13 +44,14 @@ impl Refusal {
             Self::UnknownOutcome(..) => "SW0305",
             Self::NotSent(..) => "SW0306",
             Self::TooLarge => "SW0307",
+            Self::Halted(_) => "SW0308",
         }
     }
 
     /// The status a single call is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NobodyHealthy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NobodyHealthy | Self::Halted(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::AllFailed(_) | Self::BudgetSpent(_) | Self::UnknownOutcome(..) | Self::NotSent(..) => {
                 StatusCode::BAD_GATEWAY
@@ -79,6 +82,14 @@ impl Refusal {
                 Some(tried),
                 *hash,
             ),
+            Self::Halted(hash) => {
+                let heads = pool.state.heads.load();
+                let head = heads.latest().map_or("none".into(), |b| b.number.to_string());
+                let what = format!(
+                    "the chain of pool `{name}` stands still at block {head}; the transaction was not sent"
+                );
+                (what, None, *hash)
+            }
             Self::TooLarge => ("the answer is too large for a batch: ask for it alone".into(), None, None),
         };
         let now = worker.clock.mono();

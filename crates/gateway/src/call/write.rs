@@ -4,7 +4,13 @@
 //! What must never happen is to report one outcome and have another. So a transaction that may have
 //! reached somebody is looked up by its hash before anything is said of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use seawall_chain::{
@@ -20,7 +26,12 @@ use super::{
     race::{Next, Race},
     read::Outcome,
 };
-use crate::{core::choose::Set, heads::Heads, pool::Report};
+use crate::{
+    core::choose::Set,
+    estate::{EvmSection, WhenHalted},
+    heads::Heads,
+    pool::{Pool, Report},
+};
 
 /// If nobody has answered by now, one more upstream is sent to.
 const WIDEN: Duration = Duration::from_millis(300);
@@ -43,8 +54,59 @@ struct Ledger {
     failures: Vec<(usize, Failure, Duration)>,
 }
 
-/// Sends the transaction and finds out what became of it.
-pub(crate) async fn write(ask: Arc<Ask>, hash: Hash, width: u32, heads: &Heads, deadline: Mono) -> Outcome {
+/// Sends the transaction and finds out what became of it. While the chain as a whole stands still it does with
+/// it what the estate says; time spent waiting for the chain is given on top of `deadline`.
+pub(crate) async fn write(
+    ask: Arc<Ask>,
+    hash: Hash,
+    evm: &EvmSection,
+    heads: &Heads,
+    deadline: Mono,
+) -> Outcome {
+    if !heads.halted || evm.when_halted == WhenHalted::Pass {
+        return send(ask, hash, evm.broadcast, heads, deadline).await;
+    }
+    let clock = ask.worker.clock;
+    let began = clock.mono();
+    if !moves(&ask.pool, evm.when_halted).await {
+        return Outcome::Refused(Refusal::Halted(Some(hash)));
+    }
+    let heads = ask.pool.state.heads.load_full();
+    send(ask, hash, evm.broadcast, &heads, deadline + clock.mono().since(began)).await
+}
+
+/// Waits, as far as that is wanted, for a halted chain to move; false if it does not.
+async fn moves(pool: &Pool, when: WhenHalted) -> bool {
+    let WhenHalted::Queue { limit, wait } = when else { return false };
+    let state = &pool.state;
+    let take = |n: u32| (n < limit).then_some(n + 1);
+    if state.waiting.fetch_update(Relaxed, Relaxed, take).is_err() {
+        return false;
+    }
+    // Given back also when the client goes away.
+    let _place = Place(&state.waiting);
+    let moving = async {
+        loop {
+            let moved = state.moved.notified();
+            if !state.heads.load().halted {
+                return;
+            }
+            moved.await;
+        }
+    };
+    tokio::time::timeout(wait, moving).await.is_ok()
+}
+
+/// A place among the transactions that wait for the chain to move.
+struct Place<'a>(&'a AtomicU32);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+async fn send(ask: Arc<Ask>, hash: Hash, width: u32, heads: &Heads, deadline: Mono) -> Outcome {
     let (pool, clock) = (ask.pool.clone(), ask.worker.clock);
     let now = clock.mono();
     let mut race = Race::new(ask.clone());

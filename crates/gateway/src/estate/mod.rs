@@ -103,6 +103,24 @@ pub struct EvmSection {
     pub pin: Pin,
     /// How many upstreams a transaction is sent to at once.
     pub broadcast: u32,
+    /// What becomes of transactions while the chain as a whole stands still.
+    pub when_halted: WhenHalted,
+}
+
+/// What becomes of transactions while the chain as a whole stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenHalted {
+    /// They are sent all the same: nodes keep them until the chain moves, or forget them.
+    Pass,
+    /// They are refused at once, unsent.
+    Refuse,
+    /// They wait, unsent, until the chain moves.
+    Queue {
+        /// Most that wait at once; further ones are refused.
+        limit: u32,
+        /// How long one waits before it is refused.
+        wait: Duration,
+    },
 }
 
 /// How a block tag in a read is replaced by the block it means now.

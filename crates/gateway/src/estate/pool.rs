@@ -10,8 +10,8 @@ use seawall_model::{
 };
 
 use super::{
-    EvmSection, HttpSection, Pin, PoolKind, PoolSection, UpstreamSection,
-    raw::{RawKind, RawPin, RawPool},
+    EvmSection, HttpSection, Pin, PoolKind, PoolSection, UpstreamSection, WhenHalted,
+    raw::{RawHalted, RawKind, RawPin, RawPool},
     upstream,
     validate::{time, within},
 };
@@ -21,6 +21,9 @@ const MAX_ATTEMPTS: u32 = 16;
 
 /// Most blocks an upstream may be allowed to lag.
 const MAX_LAG: u32 = 10_000;
+
+/// Most transactions that may wait for a halted chain.
+const MAX_QUEUE: u32 = 100_000;
 
 /// Longest route, in bytes.
 const MAX_ROUTE: usize = 256;
@@ -205,6 +208,7 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
         Some(at) => within(at, 1, MAX_ATTEMPTS, "broadcast", u32::to_string, problems),
         None => Some(2),
     };
+    let when_halted = when_halted(pool, problems);
     let pin = match pool.pin.map_or(RawPin::Hash, |at| at.value) {
         RawPin::Hash => Pin::Hash,
         RawPin::Number => Pin::Number,
@@ -217,6 +221,32 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
         lag: lag?.into(),
         pin,
         broadcast: broadcast?,
+        when_halted: when_halted?,
+    })
+}
+
+fn when_halted(pool: &RawPool, problems: &mut Problems) -> Option<WhenHalted> {
+    let wait = pool.halted_wait.map_or(Some(Duration::from_secs(30)), |at| time(at, "halted_wait", problems));
+    let limit = match pool.halted_queue {
+        Some(at) => within(at, 1, MAX_QUEUE, "halted_queue", u32::to_string, problems),
+        None => Some(1000),
+    };
+    let kind = pool.when_halted.map_or(RawHalted::Pass, |at| at.value);
+    if kind != RawHalted::Queue {
+        let places = [
+            ("halted_wait", pool.halted_wait.map(|at| at.place)),
+            ("halted_queue", pool.halted_queue.map(|at| at.place)),
+        ];
+        for (key, place) in places {
+            let Some(place) = place else { continue };
+            let message = format!("`{key}` means nothing unless `when_halted` is `queue`");
+            problems.report(Problem::new(Code::Contradiction, place, message).help("remove it"));
+        }
+    }
+    Some(match kind {
+        RawHalted::Pass => WhenHalted::Pass,
+        RawHalted::Refuse => WhenHalted::Refuse,
+        RawHalted::Queue => WhenHalted::Queue { limit: limit?, wait: wait? },
     })
 }
 
@@ -228,6 +258,9 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     foreign("lag", pool.lag.as_ref(), "http", problems);
     foreign("pin", pool.pin.as_ref(), "http", problems);
     foreign("broadcast", pool.broadcast.as_ref(), "http", problems);
+    foreign("when_halted", pool.when_halted.as_ref(), "http", problems);
+    foreign("halted_wait", pool.halted_wait.as_ref(), "http", problems);
+    foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
     let Some(methods) = &pool.retry_methods else {
         let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
         return Some(HttpSection { retry_methods: safe });

@@ -64,6 +64,18 @@ choice! {
     }
 }
 
+choice! {
+    /// What becomes of transactions while the chain as a whole stands still.
+    pub enum RawHalted {
+        /// They are sent all the same.
+        Pass = "pass",
+        /// They are refused at once.
+        Refuse = "refuse",
+        /// They wait for the chain to move, up to `halted_wait`.
+        Queue = "queue",
+    }
+}
+
 section! {
     /// Interchangeable upstreams behind one route.
     pub struct RawPool {
@@ -84,6 +96,14 @@ section! {
         pin: At<RawPin>, optional;
         /// How many upstreams a transaction is sent to at once (`evm`); 2 if absent.
         broadcast: At<u32>, optional;
+        /// What becomes of transactions while the chain as a whole stands still (`evm`): `pass`, `refuse`, or
+        /// `queue` until it moves; `pass` if absent.
+        when_halted: At<RawHalted>, optional;
+        /// How long a transaction waits for a halted chain before it is refused (`evm`, `when_halted = "queue"`);
+        /// 30s if absent.
+        halted_wait: At<Duration>, optional;
+        /// Most transactions that wait for a halted chain at once (`evm`, `when_halted = "queue"`); 1000 if absent.
+        halted_queue: At<u32>, optional;
         /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
         retry_methods: Vec<At<String>>, optional;
         /// Time a client's call may take in all.

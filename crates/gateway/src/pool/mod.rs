@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -65,6 +65,8 @@ pub(crate) struct PoolState {
     /// each because the other is there.
     ejecting: Mutex<()>,
     random: AtomicU64,
+    /// Transactions that wait for the chain to move.
+    pub(crate) waiting: AtomicU32,
     pub(crate) counts: Arc<PoolCounts>,
     pub(crate) events: Events,
 }
@@ -308,6 +310,7 @@ impl PoolState {
             moved: Notify::new(),
             ejecting: Mutex::new(()),
             random: AtomicU64::new(seed),
+            waiting: AtomicU32::new(0),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
             events,
         }

@@ -33,6 +33,8 @@ pub struct PoolView {
     pub hedges: u64,
     /// Second attempts for failure.
     pub retries: u64,
+    /// Transactions that wait for a halted chain to move.
+    pub waiting: u32,
     /// The attempt budget over the last ten seconds.
     pub budget: Balance,
     /// Its upstreams, in the order of the estate.
@@ -135,6 +137,7 @@ impl Pool {
             failed: counts.failed.load(Relaxed),
             hedges: counts.hedges.load(Relaxed),
             retries: counts.retries.load(Relaxed),
+            waiting: self.state.waiting.load(Relaxed),
             budget: self.state.budget().balance(now),
             upstreams,
         }
