@@ -263,6 +263,19 @@ fn pin_range(text: &str, index: usize, heads: &Heads, mode: Mode, out: &mut Vec<
     Pinned { rewritten: true, reads }
 }
 
+/// Appends the parameters of `eth_getLogs` with the filter's range set to `from` and `to`; false, with nothing
+/// appended, if there is no such filter, or it names its block by hash.
+pub fn with_range(params: &str, from: u64, to: u64, out: &mut Vec<u8>) -> bool {
+    let Some(filter) = scan::items(params).next() else { return false };
+    let Some(found) = Filter::find(params, filter.clone()).filter(|f| f.block_hash.is_none()) else {
+        return false;
+    };
+    let end = |value, number| End { value, moves: true, number: Some(number) };
+    let ends = [("fromBlock", end(found.from, from)), ("toBlock", end(found.to, to))];
+    rewrite_range(params, filter.start + 1, ends, out);
+    true
+}
+
 /// Writes `text` with the ends that move as numbers; those left out go in at `open`, just inside the brace.
 fn rewrite_range(text: &str, open: usize, mut ends: [(&str, End); 2], out: &mut Vec<u8>) {
     let bytes = text.as_bytes();

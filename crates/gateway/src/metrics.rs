@@ -82,11 +82,12 @@ impl Family<'_, '_> {
 /// A counter of a pool's, and what it is called.
 type PoolCounter = (&'static str, &'static str, fn(&Pool) -> &AtomicU64);
 
-const POOL_COUNTERS: [PoolCounter; 7] = [
+const POOL_COUNTERS: [PoolCounter; 8] = [
     ("requests", "Calls received", |p| &p.state.counts.requests),
     ("refusals", "Calls answered with an error of the gateway's own", |p| &p.state.counts.failed),
     ("hedges", "Unplanned attempts begun because the first was slow", |p| &p.state.counts.hedges),
     ("retries", "Unplanned attempts begun because one failed", |p| &p.state.counts.retries),
+    ("splits", "Unplanned attempts begun because a range was too large for one", |p| &p.state.counts.splits),
     ("budget_refusals", "Unplanned attempts that the budget did not allow", |p| {
         &p.state.counts.budget_refused
     }),

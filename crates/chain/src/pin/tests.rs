@@ -84,6 +84,20 @@ fn what_does_not_move_or_is_not_understood_stays() {
 }
 
 #[test]
+fn a_range_is_set_at_both_ends() {
+    let check = |params: &str, want: Option<&str>| {
+        let mut out = Vec::new();
+        assert_eq!(with_range(params, 16, 31, &mut out), want.is_some(), "{params}");
+        assert_eq!(String::from_utf8(out).unwrap(), want.unwrap_or_default(), "{params}");
+    };
+    check("[{}]", Some(r#"[{"fromBlock":"0x10","toBlock":"0x1f"}]"#));
+    let both = r#"[{"toBlock":"0x1f","topics":[],"fromBlock":"0x10"}]"#;
+    check(r#"[{"toBlock":"latest","topics":[],"fromBlock":"0x1"}]"#, Some(both));
+    check(r#"[{"blockHash":"0x1"}]"#, None);
+    check("[]", None);
+}
+
+#[test]
 fn ranges_are_pinned_at_both_ends() {
     let check = |params: &str, want: &str, from, to| {
         let reads = Some(Reads::Range(from, to));

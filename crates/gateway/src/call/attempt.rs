@@ -36,6 +36,8 @@ pub(crate) struct Ask {
     pub(crate) history: Arc<BTreeMap<u64, Hash>>,
     /// The upstream must show that it has this block, or its answer proves nothing.
     pub(crate) prove: Option<Prove>,
+    /// It is a part of a larger call, to be made smaller yet as soon as somebody finds it too large.
+    pub(crate) is_part: bool,
     /// Hold at most this much of an answer; the rest streams.
     pub(crate) hold: usize,
 }

@@ -17,6 +17,7 @@ use super::{
     Refusal, Reply,
     attempt::{Ask, Prove},
     read::{Outcome, read},
+    split::Split,
     write::write,
 };
 use crate::{
@@ -48,6 +49,13 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
         let outcome = match (hash, pool.evm()) {
             (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm, &heads, deadline)).await,
             _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
+        };
+        let outcome = match outcome {
+            Outcome::TooMuch { from, to, refused } => {
+                let split = Split::new(worker, pool, call, &heads, deadline);
+                Box::pin(split.run(from, to, refused)).await
+            }
+            outcome => outcome,
         };
         match outcome {
             Outcome::Reorged if repins < REPINS => {
@@ -87,7 +95,12 @@ fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes
 }
 
 /// The call as upstreams are asked it; with the hash if it is a transaction.
-fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -> (Ask, Option<Hash>) {
+pub(super) fn ask(
+    worker: &Arc<Worker>,
+    pool: &Arc<Pool>,
+    heads: &Heads,
+    call: &Call<'_>,
+) -> (Ask, Option<Hash>) {
     let method = Method::lookup(&call.method);
     let id = call.id.map_or("0", RawValue::get);
     let hash = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
@@ -120,6 +133,7 @@ fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -
         reads,
         agreed: heads.latest().map(|b| b.number),
         history: heads.history.clone(),
+        is_part: false,
         hold: worker.limits.verified_answer,
     };
     (ask, hash)
@@ -159,6 +173,7 @@ async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome
     let reply = match outcome {
         Outcome::Whole(body) => Reply::Whole(body),
         Outcome::Large(large) => Reply::Large(large),
+        Outcome::TooMuch { refused, .. } => Reply::Whole(refused),
         Outcome::Reorged => refuse(worker, pool, call, &Refusal::AllFailed(Vec::new())),
         Outcome::Refused(refusal) => refuse(worker, pool, call, &refusal),
     };
@@ -192,6 +207,7 @@ impl Ask {
             agreed: self.agreed,
             history: self.history.clone(),
             prove: None,
+            is_part: false,
             hold: self.hold,
         }
     }

@@ -6,6 +6,7 @@ mod judge;
 mod race;
 mod read;
 mod refusal;
+mod split;
 mod write;
 
 use bytes::Bytes;

@@ -30,6 +30,15 @@ pub(crate) enum Outcome {
     Whole(Bytes),
     /// An upstream's answer, too large to hold.
     Large(Large),
+    /// Every upstream finds that it asks for too much at once, or the first of them where it is a part.
+    TooMuch {
+        /// Its first block.
+        from: u64,
+        /// Its last block.
+        to: u64,
+        /// What an upstream said.
+        refused: Bytes,
+    },
     /// The agreed block it was pinned to is not to be had any more: pin it again.
     Reorged,
     /// No answer.
@@ -43,6 +52,8 @@ struct Ledger {
     failures: Vec<(usize, Failure, Duration)>,
     /// Upstreams that cannot do this, or say so: not held against them.
     error: Option<Bytes>,
+    /// The range that somebody finds too large.
+    too_much: Option<(u64, u64)>,
     /// Answers that may be gaps.
     doubtful: Vec<(usize, Bytes, Duration)>,
     /// Upstreams that do not have the agreed block, or show another in its place.
@@ -188,6 +199,7 @@ impl Ledger {
             ask,
             failures: Vec::new(),
             error: None,
+            too_much: None,
             doubtful: Vec::new(),
             without_block: 0,
             now: Mono::ZERO,
@@ -253,6 +265,14 @@ impl Ledger {
                     self.off_the_chain();
                     return Verdict::Elsewhere;
                 }
+                if let (Kind::TooMuch, "eth_getLogs", Some(Reads::Range(from, to))) =
+                    (kind, &*self.ask.name, self.ask.reads)
+                {
+                    self.too_much = Some((from, to));
+                    if self.ask.is_part {
+                        return Verdict::Done(Outcome::TooMuch { from, to, refused: body });
+                    }
+                }
                 if kind.teaches() {
                     self.ask.pool.teach(now, i, &self.ask, kind);
                 }
@@ -316,9 +336,10 @@ impl Ledger {
         if self.without_block > 0 && matches!(refusal, Refusal::AllFailed(_)) {
             return Outcome::Reorged;
         }
-        match self.error.take() {
-            Some(body) => Outcome::Whole(body),
-            None => Outcome::Refused(refusal),
+        match (self.error.take(), self.too_much) {
+            (Some(refused), Some((from, to))) => Outcome::TooMuch { from, to, refused },
+            (Some(body), None) => Outcome::Whole(body),
+            (None, _) => Outcome::Refused(refusal),
         }
     }
 }

@@ -78,6 +78,7 @@ pub(crate) struct PoolCounts {
     pub(crate) failed: AtomicU64,
     pub(crate) hedges: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) splits: AtomicU64,
     pub(crate) budget_refused: AtomicU64,
     pub(crate) unknown_writes: AtomicU64,
     pub(crate) truncated_streams: AtomicU64,
