@@ -10,7 +10,10 @@ use seawall_chain::ChainId;
 use seawall_gateway::{
     Event, Events, Gateway, UpstreamView,
     core::breaker::State,
-    estate::{EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, UpstreamSection},
+    estate::{
+        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, UpstreamSection,
+        WhenHalted,
+    },
 };
 use seawall_model::{Cause, Name, Secret};
 use seawall_runtime::{Machine, metrics::Metrics, net::Endpoint, tasks::Supervisor};
@@ -142,6 +145,7 @@ pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
         lag: 0,
         pin: Pin::Hash,
         broadcast: 2,
+        when_halted: WhenHalted::Pass,
     };
     pool("chain", PoolKind::Evm(evm), upstreams)
 }
