@@ -41,6 +41,8 @@ pub enum Cause {
     Forked,
     /// Its head is ahead of anything independent peers support.
     Ahead,
+    /// Its answer differs from the one that enough independent providers gave.
+    Contradicted,
     /// A JSON-RPC error that says the upstream itself is unwell (internal error, syncing).
     Unwell,
     /// It cannot do this at all: method, range or state it does not hold. Not a fault.
@@ -63,7 +65,7 @@ pub enum Blame {
 
 impl Cause {
     /// Every cause, in the order of declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Connect,
         Self::Reset,
         Self::Timeout,
@@ -81,6 +83,7 @@ impl Cause {
         Self::Stalled,
         Self::Forked,
         Self::Ahead,
+        Self::Contradicted,
         Self::Unwell,
         Self::Incapable,
         Self::Cordoned,
@@ -106,6 +109,7 @@ impl Cause {
             Self::Stalled => "stalled",
             Self::Forked => "forked",
             Self::Ahead => "ahead",
+            Self::Contradicted => "contradicted",
             Self::Unwell => "unwell",
             Self::Incapable => "incapable",
             Self::Cordoned => "cordoned",

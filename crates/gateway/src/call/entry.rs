@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::{
     Refusal, Reply,
     attempt::{Ask, Prove},
+    quorum::quorum,
     read::{Outcome, read},
     split::Split,
     write::write,
@@ -48,6 +49,9 @@ pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'
         let ask = Arc::new(ask);
         let outcome = match (hash, pool.evm()) {
             (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm, &heads, deadline)).await,
+            (None, Some(EvmSection { quorum: Some(rule), .. })) if rule.covers(&call.method) => {
+                Box::pin(quorum(ask, rule, &heads, worker.clock.mono(), deadline)).await
+            }
             _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
         };
         let outcome = match outcome {

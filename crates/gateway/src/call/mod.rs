@@ -3,6 +3,7 @@
 mod attempt;
 mod entry;
 mod judge;
+mod quorum;
 mod race;
 mod read;
 mod refusal;

@@ -138,18 +138,23 @@ impl Race {
 
     /// The call has its answer: lets what is still in flight run on in the background, to learn from it.
     pub(crate) fn leave(&mut self) {
+        let ask = self.ask.clone();
+        self.leave_to(move |attempt| ask.settle_loser(&attempt));
+    }
+
+    /// As [`Self::leave`], with something else to be done with what comes.
+    pub(crate) fn leave_to(&mut self, mut learn: impl FnMut(Attempt) + Send + 'static) {
         if self.running.is_empty() {
             return;
         }
         let mut rest = Race::new(self.ask.clone());
         rest.running = std::mem::take(&mut self.running);
-        let ask = self.ask.clone();
-        let end = ask.worker.clock.mono() + ask.pool.section.attempt_timeout;
+        let end = self.ask.worker.clock.mono() + self.ask.pool.section.attempt_timeout;
         self.ask.worker.background(Box::pin(async move {
             let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
             while rest.len() > 0 {
                 match rest.next(&mut timer, end).await {
-                    Next::Ended(attempt) => ask.settle_loser(&attempt),
+                    Next::Ended(attempt) => learn(attempt),
                     Next::Time => return,
                 }
             }

@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     AllFailed(Vec<(usize, Cause)>),
     /// The call's time ran out.
     Deadline(Vec<(usize, Cause)>),
+    /// Too few independent providers gave the same answer.
+    NoQuorum(Vec<(usize, Cause)>),
     /// The attempt budget is spent, and what was asked failed.
     BudgetSpent(Vec<(usize, Cause)>),
     /// A write may have taken effect or not.
@@ -45,6 +47,7 @@ impl Refusal {
             Self::NotSent(..) => "SW0306",
             Self::TooLarge => "SW0307",
             Self::Halted(_) => "SW0308",
+            Self::NoQuorum(_) => "SW0309",
         }
     }
 
@@ -53,9 +56,11 @@ impl Refusal {
         match self {
             Self::NobodyHealthy | Self::Halted(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::AllFailed(_) | Self::BudgetSpent(_) | Self::UnknownOutcome(..) | Self::NotSent(..) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::AllFailed(_)
+            | Self::NoQuorum(_)
+            | Self::BudgetSpent(_)
+            | Self::UnknownOutcome(..)
+            | Self::NotSent(..) => StatusCode::BAD_GATEWAY,
             Self::TooLarge => StatusCode::OK,
         }
     }
@@ -69,6 +74,10 @@ impl Refusal {
                 (format!("every upstream of pool `{name}` failed this call"), Some(tried), None)
             }
             Self::Deadline(tried) => (format!("pool `{name}` gave no answer in time"), Some(tried), None),
+            Self::NoQuorum(tried) => {
+                let what = format!("too few independent providers of pool `{name}` gave the same answer");
+                (what, Some(tried), None)
+            }
             Self::BudgetSpent(tried) => {
                 (format!("pool `{name}` failed this call and its attempt budget is spent"), Some(tried), None)
             }

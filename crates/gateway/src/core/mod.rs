@@ -5,4 +5,5 @@ pub mod breaker;
 pub mod budget;
 pub mod choose;
 pub mod pace;
+pub mod quorum;
 pub mod rate;

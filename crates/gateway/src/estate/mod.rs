@@ -105,6 +105,19 @@ pub struct EvmSection {
     pub broadcast: u32,
     /// What becomes of transactions while the chain as a whole stands still.
     pub when_halted: WhenHalted,
+    /// Reads that several providers must answer alike.
+    pub quorum: Option<Quorum>,
+}
+
+/// Reads that several providers must answer alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    /// The methods.
+    pub methods: Vec<String>,
+    /// How many providers are asked at once.
+    pub of: u32,
+    /// How many of them must say the same.
+    pub agree: u32,
 }
 
 /// What becomes of transactions while the chain as a whole stands still.
@@ -155,6 +168,13 @@ pub struct UpstreamSection {
     pub weight: u32,
     /// Most requests a second it may be sent, if limited.
     pub rate: Option<u32>,
+}
+
+impl Quorum {
+    /// Is `method` one of its methods?
+    pub fn covers(&self, method: &str) -> bool {
+        self.methods.iter().any(|m| m == method)
+    }
 }
 
 impl PoolSection {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use seawall_chain::ChainId;
+use seawall_chain::{ChainId, method::Method};
 use seawall_model::{
     Name,
     estate::{At, Code, Graph, Problem, Problems, Resolve},
@@ -10,8 +10,8 @@ use seawall_model::{
 };
 
 use super::{
-    EvmSection, HttpSection, Pin, PoolKind, PoolSection, UpstreamSection, WhenHalted,
-    raw::{RawHalted, RawKind, RawPin, RawPool},
+    EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, UpstreamSection, WhenHalted,
+    raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
 };
@@ -222,7 +222,42 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
         pin,
         broadcast: broadcast?,
         when_halted: when_halted?,
+        quorum: match &pool.quorum {
+            Some(at) => Some(quorum(at, raw, problems)?),
+            None => None,
+        },
     })
+}
+
+/// Judges the rule against what it is for, and against the providers there are.
+fn quorum(at: &At<RawQuorum>, raw: &At<RawPool>, problems: &mut Problems) -> Option<Quorum> {
+    let rule = &at.value;
+    let of = within(rule.of, 1, MAX_ATTEMPTS, "of", u32::to_string, problems)?;
+    let agree = within(rule.agree, 1, of, "agree", u32::to_string, problems)?;
+    let mut good = true;
+    if rule.methods.is_empty() {
+        let problem = Problem::new(Code::MissingKey, at.place, "`methods` is missing or empty");
+        problems.report(problem.help("name the reads, as in `methods = [\"eth_call\"]`"));
+        good = false;
+    }
+    for named in &rule.methods {
+        let method = Method::lookup(&named.value);
+        if !method.idempotent || method.raw_transaction || method.sticky {
+            let message =
+                format!("{} is no read that can be compared", problems.quote(&named.value, named.place));
+            problems.report(Problem::new(Code::InvalidValue, named.place, message).help("remove it"));
+            good = false;
+        }
+    }
+    let names = raw.value.upstreams.iter().filter_map(|u| u.value.provider.as_ref()?.value.split('/').next());
+    let providers = names.collect::<BTreeSet<_>>().len();
+    if providers < agree as usize {
+        let message = format!("{agree} providers must agree, and the pool has {providers}");
+        let problem = Problem::new(Code::Contradiction, rule.agree.place, message);
+        problems.report(problem.help("lower `agree`, or add upstreams of other providers"));
+        good = false;
+    }
+    good.then(|| Quorum { methods: rule.methods.iter().map(|m| m.value.clone()).collect(), of, agree })
 }
 
 fn when_halted(pool: &RawPool, problems: &mut Problems) -> Option<WhenHalted> {
@@ -260,6 +295,7 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     foreign("broadcast", pool.broadcast.as_ref(), "http", problems);
     foreign("when_halted", pool.when_halted.as_ref(), "http", problems);
     foreign("halted_wait", pool.halted_wait.as_ref(), "http", problems);
+    foreign("quorum", pool.quorum.as_ref(), "http", problems);
     foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
     let Some(methods) = &pool.retry_methods else {
         let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];

@@ -104,6 +104,8 @@ section! {
         halted_wait: At<Duration>, optional;
         /// Most transactions that wait for a halted chain at once (`evm`, `when_halted = "queue"`); 1000 if absent.
         halted_queue: At<u32>, optional;
+        /// Reads that several providers must answer alike (`evm`).
+        quorum: At<RawQuorum>, optional;
         /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
         retry_methods: Vec<At<String>>, optional;
         /// Time a client's call may take in all.
@@ -123,6 +125,18 @@ section! {
         budget_floor: At<Rate>, default("10/s");
         /// The upstreams.
         upstreams: Vec<At<RawUpstream>>, default([]);
+    }
+}
+
+section! {
+    /// Reads that several providers must answer alike.
+    pub struct RawQuorum {
+        /// The methods, as in `["eth_call", "eth_getBalance"]`.
+        methods: Vec<At<String>>, default([]);
+        /// How many providers are asked at once.
+        of: At<u32>, default(3);
+        /// How many of them must say the same.
+        agree: At<u32>, default(2);
     }
 }
 

@@ -198,6 +198,18 @@ impl Pool {
         open
     }
 
+    /// As [`Self::choose`], never again of a provider in `tried`.
+    pub(crate) fn choose_apart(
+        &self,
+        now: Mono,
+        class: Class,
+        heads: &Heads,
+        within: Set,
+        tried: Set,
+    ) -> Option<usize> {
+        self.choose(now, class, heads, within.without(self.shared_fate(tried)), tried)
+    }
+
     /// The one upstream that holds every client's filters: the first that may be asked. What it holds is lost
     /// with it, and clients then make their filters anew.
     pub(crate) fn keeper(&self, now: Mono, class: Class, heads: &Heads) -> Set {

@@ -146,6 +146,7 @@ pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
         pin: Pin::Hash,
         broadcast: 2,
         when_halted: WhenHalted::Pass,
+        quorum: None,
     };
     pool("chain", PoolKind::Evm(evm), upstreams)
 }

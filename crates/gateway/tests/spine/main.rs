@@ -18,6 +18,7 @@ mod idle;
 mod node;
 mod outage;
 mod port;
+mod quorum;
 mod ranges;
 mod reload;
 mod streaming;
