@@ -181,7 +181,7 @@ impl Journal {
         let writer = Writer {
             opener,
             opened: Some(opened),
-            items,
+            items: Arc::new(tokio::sync::Mutex::new(items)),
             closing: closed,
             checkpoint_every,
 

@@ -1,6 +1,6 @@
 //! Reading tiles, and taking a tree up where it was left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seawall_runtime::disk::Open;
 
@@ -113,6 +113,7 @@ pub(crate) fn load(
         checkpoint,
         completed: BTreeSet::new(),
         unsynced: BTreeSet::new(),
+        made: BTreeMap::new(),
         unsynced_dirs: BTreeSet::new(),
         loaded: size,
         erasures: BTreeSet::new(),

@@ -6,7 +6,7 @@
 //! are; and a checkpoint covers only what the write-ahead log has synced.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +55,8 @@ pub(crate) struct Tree {
     loaded: u64,
     /// Records whose payloads are to be erased before the next sync.
     erasures: BTreeSet<u64>,
+    /// The directory that the last whole tile of each kind went into, which is known to be there.
+    made: BTreeMap<Kind, PathBuf>,
     /// How tiles are written: while the write-ahead log is replayed they replace older ones.
     durable: Durability,
 }
@@ -124,12 +126,13 @@ impl Tree {
     }
 
     fn append_payloads(&mut self, index: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        let path = Tile { kind: Kind::Payload, index, width: WIDTH }.path();
+        let tile = Tile { kind: Kind::Payload, index, width: WIDTH };
+        let path = tile.path();
         if self.payloads.file.is_none() {
             if self.payloads.len == 0 {
+                self.make_room_for(tile, &path)?;
                 // What a crash may have left there is not part of the log.
                 self.home.remove(&path)?;
-                self.home.create_dir(path.parent().unwrap_or(Path::new("")))?;
                 self.payloads.file = Some(self.home.open(&path, Open::Create)?);
             } else {
                 self.payloads.file = Some(self.home.open(&path, Open::Append)?);
@@ -161,9 +164,23 @@ impl Tree {
 
     fn write(&mut self, tile: Tile, bytes: &[u8]) -> Result<(), DiskError> {
         let path = tile.path();
-        self.home.create_dir(path.parent().unwrap_or(Path::new("")))?;
+        self.make_room_for(tile, &path)?;
         self.home.put(&path, bytes, self.durable)?;
         self.unsynced.insert(path);
+        Ok(())
+    }
+
+    /// Makes sure that the directory is there that a tile goes into.
+    fn make_room_for(&mut self, tile: Tile, path: &Path) -> Result<(), DiskError> {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        if self.made.get(&tile.kind).is_some_and(|made| made == dir) {
+            return Ok(());
+        }
+        self.home.create_dir(dir)?;
+        // Those of partial tiles go again.
+        if tile.width == WIDTH {
+            self.made.insert(tile.kind, dir.to_owned());
+        }
         Ok(())
     }
 

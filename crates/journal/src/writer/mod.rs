@@ -66,12 +66,16 @@ pub struct Writer {
     pub(crate) opener: Opener,
     /// What opening gave before the task began.
     pub(crate) opened: Option<Result<Store, OpenError>>,
-    pub(crate) items: mpsc::Receiver<Item>,
+    /// Behind a lock, so that the disk's thread can take the next batch by itself.
+    pub(crate) items: Items,
     pub(crate) closing: watch::Receiver<bool>,
     pub(crate) checkpoint_every: Duration,
     pub(crate) entropy: Entropy,
     pub(crate) desk: Desk,
 }
+
+/// What was handed in and waits. Whoever receives holds the lock; that is never two for long.
+pub(crate) type Items = Arc<tokio::sync::Mutex<mpsc::Receiver<Item>>>;
 
 /// A batch of which it is not known whether it became durable.
 #[derive(Debug, Clone, Copy, Default)]
@@ -131,7 +135,7 @@ impl Writer {
             self.wait(pause).await;
             pause = (pause * 2).min(PAUSE.1);
         }
-        self.refuse_the_rest();
+        self.refuse_the_rest().await;
         self.desk.set_state(JournalState::Stopped);
     }
 
@@ -152,9 +156,10 @@ impl Writer {
         }
     }
 
-    fn refuse_the_rest(&mut self) {
-        self.items.close();
-        while let Ok(item) = self.items.try_recv() {
+    async fn refuse_the_rest(&mut self) {
+        let mut items = self.items.lock().await;
+        items.close();
+        while let Ok(item) = items.try_recv() {
             // Whoever dropped the receipt does not want to know.
             let _ = item.reply.send(Err(NotRecorded::Stopped));
         }

@@ -7,11 +7,10 @@ use seawall_model::{Record, RecordKind};
 use seawall_runtime::seam::NotRecorded;
 use tokio::{
     sync::watch,
-    task::yield_now,
     time::{Instant, sleep_until},
 };
 
-use super::{Desk, Ended, InDoubt, Writer, offload};
+use super::{Desk, Ended, InDoubt, Items, Writer, offload};
 use crate::{
     checkpoint::SignedCheckpoint,
     frame::Frame,
@@ -22,7 +21,7 @@ use crate::{
 
 mod floor;
 
-use floor::{Committed, Floor, Woven};
+use floor::{Batch, Committed, Failed, Floor, Woven};
 
 /// Most records of one group commit.
 const BATCH: usize = 4096;
@@ -39,6 +38,11 @@ async fn finished<T>(slot: &mut Slot<T>) -> T {
         }
         None => pending().await,
     }
+}
+
+/// Receives what waits, or what comes next; nothing once no more will come. Dropped, it loses nothing.
+async fn receive(waiting: &Items, items: &mut Vec<Item>) -> usize {
+    waiting.lock().await.recv_many(items, BATCH).await
 }
 
 /// Resolves once the journal is to be closed, or its last handle is gone.
@@ -77,12 +81,10 @@ impl Writer {
                 biased;
                 done = finished(&mut floor.committing) => {
                     self.committed(&mut floor, done);
-                    // Whoever waited for these records hands in the next: let them, for one commit of all.
-                    yield_now().await;
                 }
                 done = finished(&mut floor.weaving) => self.woven(&mut floor, done),
                 (sync, result) = finished(&mut floor.syncing) => floor.synced(sync, result),
-                taken = self.items.recv_many(&mut items, BATCH), if takes => {
+                taken = receive(&self.items, &mut items), if takes => {
                     drained = taken == 0;
                     if !drained {
                         self.commit(&mut floor, &mut items);
@@ -102,7 +104,7 @@ impl Writer {
                 }
                 () = asked_to_close(&mut self.closing), if !closing => {
                     closing = true;
-                    self.items.close();
+                    self.items.lock().await.close();
                 }
             }
         }
@@ -111,14 +113,10 @@ impl Writer {
     /// Begins a group commit of `items`, with a `gap` record before them if there is one to write.
     fn commit(&mut self, floor: &mut Floor, items: &mut Vec<Item>) {
         let gap = self.desk.losses().untold.take();
-        let mut frames = Vec::with_capacity(items.len() + 1);
-        frames.extend(gap.map(|untold| self.gap_frame(&untold)));
-        let mut replies = Vec::with_capacity(items.len());
-        for Item { frame, reply } in items.drain(..) {
-            frames.push(frame);
-            replies.push(reply);
-        }
-        floor.commit(&self.opener.disk, frames, replies, gap);
+        let mut batch = Batch::after(gap);
+        batch.frames.extend(gap.map(|untold| self.gap_frame(&untold)));
+        batch.take_in(items);
+        floor.commit(&self.opener.disk, batch, self.items.clone());
     }
 
     fn gap_frame(&mut self, untold: &Untold) -> Frame {
@@ -128,25 +126,17 @@ impl Writer {
     }
 
     fn committed(&self, floor: &mut Floor, done: Committed) {
-        let Committed { wal, frames, replies, doubt, began, result } = done;
-        match result {
-            Ok(indexes) => {
-                // The gap record, if there is one, has the first index.
-                let first = indexes.start + u64::from(doubt.gap.is_some());
-                for (index, reply) in (first..).zip(replies) {
-                    // Whoever dropped the receipt does not want to know.
-                    let _ = reply.send(Ok(index));
-                }
-                self.desk.committed(&indexes, began.elapsed());
-                floor.committed(wal, frames);
+        let Committed { wal, frames, indexes, took, failed } = done;
+        self.desk.committed(&indexes, &took);
+        floor.committed(wal, frames);
+        if let Some(Failed { replies, doubt, error }) = failed {
+            let error: Arc<str> = error.to_string().into();
+            for reply in replies {
+                let _ = reply.send(Err(NotRecorded::Disk(error.clone())));
             }
-            Err(error) => {
-                let error: Arc<str> = error.to_string().into();
-                for reply in replies {
-                    let _ = reply.send(Err(NotRecorded::Disk(error.clone())));
-                }
-                floor.failed(error, Some(doubt));
-            }
+            floor.failed(error, Some(doubt));
+        } else {
+            self.desk.set_state(JournalState::Running);
         }
     }
 
@@ -187,15 +177,14 @@ impl Desk {
         self.set_state(JournalState::Stalled);
     }
 
-    fn committed(&self, indexes: &Range<u64>, took: Duration) {
+    fn committed(&self, indexes: &Range<u64>, took: &[Duration]) {
         let count = indexes.end - indexes.start;
         if count > 0 {
             self.metrics.appended.inc_by(count);
             self.metrics.size.set(indexes.end);
-            self.metrics.syncs.observe(took.as_secs_f64());
+            took.iter().for_each(|took| self.metrics.syncs.observe(took.as_secs_f64()));
             self.status.send_modify(|status| status.size = indexes.end);
         }
-        self.set_state(JournalState::Running);
     }
 
     fn published(&self, signed: &SignedCheckpoint) {

@@ -1,15 +1,15 @@
 //! The parts of the store, at work or at rest.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 
 use seawall_runtime::{disk::Disk, seam::NotRecorded};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Ended, InDoubt, Slot, offload};
+use super::{BATCH, Ended, InDoubt, Items, Slot, offload};
 use crate::{
     frame::Frame,
     home::{DiskError, Home},
-    journal::Untold,
+    journal::{Item, Untold},
     note::VerifierKey,
     request,
     store::{Lock, Store, wants_sync, whole_bundles},
@@ -25,14 +25,76 @@ const MOST_UNWOVEN: usize = 8 << 20;
 
 type Reply = oneshot::Sender<Result<u64, NotRecorded>>;
 
+/// Bytes that the disk's thread commits, batch by batch, before it hands the write-ahead log back.
+const CHAIN: usize = 4 << 20;
+
+/// How long it goes on doing so.
+const CHAIN_TIME: Duration = Duration::from_millis(50);
+
+/// The records of one group commit.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<Frame>,
+    /// Of all frames but the gap record.
+    replies: Vec<Reply>,
+    /// What the gap record at its head tells of, if it has one.
+    pub(super) gap: Option<Untold>,
+}
+
+impl Batch {
+    /// One that is to tell of `gap`, once the gap record itself is put first.
+    pub(super) fn after(gap: Option<Untold>) -> Self {
+        Self { gap, ..Self::default() }
+    }
+
+    pub(super) fn take_in(&mut self, items: &mut Vec<Item>) {
+        for Item { frame, reply } in items.drain(..) {
+            self.frames.push(frame);
+            self.replies.push(reply);
+        }
+    }
+
+    /// What waits now, if anything does.
+    fn next(waiting: &Items) -> Option<Self> {
+        let mut batch = Self::default();
+        // Whoever holds the lock is about to give it up, and sees to what waits.
+        let mut waiting = waiting.try_lock().ok()?;
+        while batch.frames.len() < BATCH
+            && let Ok(Item { frame, reply }) = waiting.try_recv()
+        {
+            batch.frames.push(frame);
+            batch.replies.push(reply);
+        }
+        (!batch.frames.is_empty()).then_some(batch)
+    }
+
+    /// Tells everybody their index, the first record's being `first`.
+    fn acknowledge(&mut self, first: u64) {
+        // The gap record, if there is one, has the first index.
+        let first = first + u64::from(self.gap.is_some());
+        for (index, reply) in (first..).zip(self.replies.drain(..)) {
+            // Whoever dropped the receipt does not want to know.
+            let _ = reply.send(Ok(index));
+        }
+    }
+}
+
 /// What the write-ahead log was asked to do, and how that went.
 pub(super) struct Committed {
     pub(super) wal: Wal,
+    /// What became durable.
     pub(super) frames: Vec<Frame>,
+    pub(super) indexes: Range<u64>,
+    /// What each sync took.
+    pub(super) took: Vec<Duration>,
+    pub(super) failed: Option<Failed>,
+}
+
+/// A batch that the disk refused.
+pub(super) struct Failed {
     pub(super) replies: Vec<Reply>,
     pub(super) doubt: InDoubt,
-    pub(super) began: Instant,
-    pub(super) result: Result<Range<u64>, DiskError>,
+    pub(super) error: DiskError,
 }
 
 /// What the tree was asked to do, and how that went.
@@ -143,23 +205,14 @@ impl Floor {
         (drained && all_woven && self.failure.is_none()).then_some(Ended::Closed)
     }
 
-    /// Hands `frames` to the write-ahead log, which must be at rest.
-    pub(super) fn commit(
-        &mut self,
-        disk: &Arc<dyn Disk>,
-        frames: Vec<Frame>,
-        replies: Vec<Reply>,
-        gap: Option<Untold>,
-    ) {
-        let Some(mut wal) = self.wal.take() else { return };
-        let doubt = InDoubt { first: wal.next(), records: frames.len() as u64, gap };
-        let began = Instant::now();
+    /// Hands `batch` to the write-ahead log, which must be at rest, and after it what is waiting by then: while
+    /// the disk is the bottleneck it never waits for us.
+    pub(super) fn commit(&mut self, disk: &Arc<dyn Disk>, batch: Batch, waiting: Items) {
+        let Some(wal) = self.wal.take() else { return };
         let (roll, forget) = (std::mem::take(&mut self.roll), self.forget.take());
-        self.began = Some(began);
-        self.committing = Some(Box::pin(offload(disk.clone(), move || {
-            let result = commit(&mut wal, roll, forget, &frames);
-            Committed { wal, frames, replies, doubt, began, result }
-        })));
+        self.began = Some(Instant::now());
+        let work = move || commit(wal, roll, forget, batch, &waiting);
+        self.committing = Some(Box::pin(offload(disk.clone(), work)));
     }
 
     pub(super) fn committed(&mut self, wal: Wal, frames: Vec<Frame>) {
@@ -231,14 +284,47 @@ impl Floor {
     }
 }
 
-fn commit(wal: &mut Wal, roll: bool, forget: Option<u64>, frames: &[Frame]) -> Result<Range<u64>, DiskError> {
+fn commit(wal: Wal, roll: bool, forget: Option<u64>, mut batch: Batch, waiting: &Items) -> Committed {
+    let next = wal.next();
+    let (took, frames) = (Vec::new(), Vec::new());
+    let mut done = Committed { wal, frames, indexes: next..next, took, failed: None };
+    let mut upkeep = keep_up(&mut done.wal, roll, forget);
+    let (start, mut bytes) = (Instant::now(), 0);
+    loop {
+        let began = Instant::now();
+        let doubt = InDoubt { first: done.wal.next(), records: batch.frames.len() as u64, gap: batch.gap };
+        let appended = std::mem::replace(&mut upkeep, Ok(())).and_then(|()| done.wal.append(&batch.frames));
+        match appended {
+            Ok(indexes) => {
+                batch.acknowledge(indexes.start);
+                done.indexes.end = indexes.end;
+                done.took.push(began.elapsed());
+            }
+            Err(error) => {
+                done.failed = Some(Failed { replies: batch.replies, doubt, error });
+                return done;
+            }
+        }
+        bytes += batch.frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();
+        done.frames.append(&mut batch.frames);
+        if bytes >= CHAIN || start.elapsed() >= CHAIN_TIME {
+            return done;
+        }
+        match Batch::next(waiting) {
+            Some(next) => batch = next,
+            None => return done,
+        }
+    }
+}
+
+fn keep_up(wal: &mut Wal, roll: bool, forget: Option<u64>) -> Result<(), DiskError> {
     if roll {
         wal.roll()?;
     }
-    if let Some(index) = forget {
-        wal.forget_before(index)?;
+    match forget {
+        Some(index) => wal.forget_before(index),
+        None => Ok(()),
     }
-    wal.append(frames)
 }
 
 fn weave(tree: &mut Tree, ran: Option<Sync>, frames: &[Frame], publish: bool) -> Result<(), DiskError> {
