@@ -18,7 +18,7 @@ use crate::{
     core::choose::Set,
     estate::PoolKind,
     pool::{Pool, Report},
-    serve::{Pulse, ReplyBody, json, read_body},
+    serve::{Pulse, ReplyBody, Visit, json, read_body},
     worker::Worker,
 };
 
@@ -39,11 +39,11 @@ const CLASS: Class = Class::Other;
 
 /// Forwards one request.
 pub(crate) async fn respond(
-    worker: &Arc<Worker>,
+    visit: &Visit,
     pulse: &Arc<Pulse>,
-    pool: &Arc<Pool>,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
+    let Visit { worker, pool, .. } = visit;
     let now = worker.clock.mono();
     pool.state.counts.requests.fetch_add(1, Relaxed);
     pool.state.budget().call(now);

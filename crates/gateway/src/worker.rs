@@ -93,7 +93,7 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
             biased;
             () = shutdown.requested() => break,
             accepted = accept(&mut listeners) => match accepted {
-                Ok(conn) => admit(&worker, conn, &shutdown, &mut tasks),
+                Ok((conn, from)) => admit(&worker, conn, from, &shutdown, &mut tasks),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -111,12 +111,12 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
     Ok(())
 }
 
-async fn accept(listeners: &mut [Box<dyn Listener>]) -> std::io::Result<Conn> {
+async fn accept(listeners: &mut [Box<dyn Listener>]) -> std::io::Result<(Conn, SocketAddr)> {
     let (accepted, _, _) = select_all(listeners.iter_mut().map(|l| l.accept())).await;
-    accepted.map(|(conn, _)| conn)
+    accepted
 }
 
-fn admit(worker: &Arc<Worker>, conn: Conn, shutdown: &Shutdown, tasks: &mut JoinSet<()>) {
+fn admit(worker: &Arc<Worker>, conn: Conn, from: SocketAddr, shutdown: &Shutdown, tasks: &mut JoinSet<()>) {
     let connections = &worker.connections;
     if connections.open.fetch_add(1, Relaxed) >= worker.limits.connections {
         connections.open.fetch_sub(1, Relaxed);
@@ -125,7 +125,7 @@ fn admit(worker: &Arc<Worker>, conn: Conn, shutdown: &Shutdown, tasks: &mut Join
     }
     let (worker, shutdown) = (worker.clone(), shutdown.clone());
     tasks.spawn(async move {
-        serve::connection(worker.clone(), conn, shutdown).await;
+        serve::connection(worker.clone(), conn, from, shutdown).await;
         worker.connections.open.fetch_sub(1, Relaxed);
     });
 }

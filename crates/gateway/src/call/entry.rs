@@ -25,6 +25,7 @@ use crate::{
     estate::{EvmSection, Pin},
     heads::Heads,
     pool::Pool,
+    serve::Visit,
     worker::Worker,
 };
 
@@ -34,7 +35,8 @@ const NEAR_HEAD: u64 = 32;
 const REPINS: u32 = 2;
 
 /// Answers one call of a client's.
-pub(crate) async fn answer(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>) -> Reply {
+pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
+    let Visit { worker, pool, .. } = visit;
     let now = worker.clock.mono();
     pool.state.counts.requests.fetch_add(1, Relaxed);
     pool.state.budget().call(now);

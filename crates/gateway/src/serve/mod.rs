@@ -4,9 +4,11 @@ mod body;
 mod preface;
 mod pulse;
 mod request;
+mod visit;
 
 use std::{
     future::{Future, poll_fn},
+    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -20,6 +22,7 @@ use seawall_runtime::{net::Conn, tasks::Shutdown};
 pub(crate) use body::ReplyBody;
 pub(crate) use pulse::Pulse;
 pub(crate) use request::{json, read_body};
+pub(crate) use visit::{Client, Visit};
 
 use crate::worker::Worker;
 use preface::{Seen, Version};
@@ -60,15 +63,16 @@ macro_rules! until {
 }
 
 /// Serves one client's connection until it ends or the process does.
-pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, shutdown: Shutdown) {
+pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, from: SocketAddr, shutdown: Shutdown) {
+    let client = Client { address: from.ip() };
     let mut stop = stopped(shutdown.clone());
     let looking = tokio::time::timeout(worker.limits.idle, Seen::look(conn));
     let ended = tokio::select! {
         biased;
         seen = looking => match seen {
-            Ok(Ok((seen, Version::Http1))) => http1(worker.clone(), seen, shutdown.clone()).await,
+            Ok(Ok((seen, Version::Http1))) => http1(worker.clone(), client, seen, shutdown.clone()).await,
             // Boxed: few clients speak it, and it would make room for itself in every connection's task.
-            Ok(Ok((seen, Version::Http2))) => Box::pin(http2(worker.clone(), seen, shutdown.clone())).await,
+            Ok(Ok((seen, Version::Http2))) => Box::pin(http2(worker.clone(), client, seen, shutdown.clone())).await,
             // It has said nothing that could be answered.
             Ok(Err(_)) | Err(_) => return,
         },
@@ -79,10 +83,10 @@ pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, shutdown: Shutdo
     }
 }
 
-async fn http1(worker: Arc<Worker>, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
+async fn http1(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
     let idle = Idle::new(seen.pulse(), worker.limits.idle);
     let pulse = seen.pulse();
-    let service = service_fn(move |request| request::respond(&worker, &pulse, request));
+    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, request));
     let mut builder = hyper::server::conn::http1::Builder::new();
     // A client that has sent all it had to say may still be listening; hyper would look out for its end during
     // every request, into a buffer made for that alone.
@@ -91,11 +95,11 @@ async fn http1(worker: Arc<Worker>, seen: Seen, shutdown: Shutdown) -> hyper::Re
     until!(serving, idle, shutdown)
 }
 
-async fn http2(worker: Arc<Worker>, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
+async fn http2(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
     let limit = worker.limits.idle;
     let idle = Idle::new(seen.pulse(), limit);
     let pulse = seen.pulse();
-    let service = service_fn(move |request| request::respond(&worker, &pulse, request));
+    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, request));
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

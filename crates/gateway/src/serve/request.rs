@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
-use super::{Pulse, ReplyBody};
+use super::{Client, Pulse, ReplyBody, Visit};
 use crate::{
     call::{self, Refusal, Reply},
     pool::Pool,
@@ -28,14 +28,20 @@ pub(super) type Answer = BoxFuture<'static, Result<Response<ReplyBody>, Infallib
 
 /// Answers one HTTP request. What can be told from its head is done at once, so that the head is not held
 /// while the call is on its way.
-pub(super) fn respond(worker: &Arc<Worker>, pulse: &Arc<Pulse>, request: Request<Incoming>) -> Answer {
-    let (worker, pulse) = (worker.clone(), pulse.clone());
+pub(super) fn respond(
+    worker: &Arc<Worker>,
+    client: &Client,
+    pulse: &Arc<Pulse>,
+    request: Request<Incoming>,
+) -> Answer {
     let Some(pool) = worker.routes.load().find(request.uri().path()).cloned() else {
         let message = "SW0310: no pool is served at this path";
         return refused(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
     };
-    if pool.evm().is_none() {
-        return Box::pin(async move { Ok(crate::forward::respond(&worker, &pulse, &pool, request).await) });
+    let pulse = pulse.clone();
+    let visit = Visit { worker: worker.clone(), pool, client: client.clone() };
+    if visit.pool.evm().is_none() {
+        return Box::pin(async move { Ok(crate::forward::respond(&visit, &pulse, request).await) });
     }
     if request.method() != Method::POST {
         let message = "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it";
@@ -44,7 +50,7 @@ pub(super) fn respond(worker: &Arc<Worker>, pulse: &Arc<Pulse>, request: Request
         return refused(response);
     }
     let body = request.into_body();
-    Box::pin(async move { Ok(calls(&worker, &pulse, &pool, body).await) })
+    Box::pin(async move { Ok(calls(&visit, &pulse, body).await) })
 }
 
 fn refused(response: Response<ReplyBody>) -> Answer {
@@ -52,21 +58,17 @@ fn refused(response: Response<ReplyBody>) -> Answer {
 }
 
 /// Answers the call, or the batch of calls, that a body holds.
-async fn calls(
-    worker: &Arc<Worker>,
-    pulse: &Arc<Pulse>,
-    pool: &Arc<Pool>,
-    body: Incoming,
-) -> Response<ReplyBody> {
-    let body = match read_body(body, worker.limits.request_body).await {
+async fn calls(visit: &Visit, pulse: &Arc<Pulse>, body: Incoming) -> Response<ReplyBody> {
+    let limits = &visit.worker.limits;
+    let body = match read_body(body, limits.request_body).await {
         Ok(body) => body,
         Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
-    match envelope::parse_request(&body, worker.limits.batch) {
-        Ok(envelope::Request::Single(call)) => single(call::answer(worker, pool, &call).await, pool),
+    match envelope::parse_request(&body, limits.batch) {
+        Ok(envelope::Request::Single(call)) => single(call::answer(visit, &call).await, &visit.pool),
         // Boxed, so that the room of the usual call is not that of the largest.
-        Ok(envelope::Request::Batch(calls)) => Box::pin(batch(worker, pool, calls)).await,
+        Ok(envelope::Request::Batch(calls)) => Box::pin(batch(visit, calls)).await,
         Err(invalid) => {
             let mut out = Vec::with_capacity(128);
             envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None);
@@ -149,14 +151,11 @@ fn single(reply: Reply, pool: &Arc<Pool>) -> Response<ReplyBody> {
 }
 
 /// Each call of a batch goes its own way; the answers come back in the order of the calls.
-async fn batch(
-    worker: &Arc<Worker>,
-    pool: &Arc<Pool>,
-    calls: Vec<Result<Call<'_>, Invalid<'_>>>,
-) -> Response<ReplyBody> {
+async fn batch(visit: &Visit, calls: Vec<Result<Call<'_>, Invalid<'_>>>) -> Response<ReplyBody> {
+    let Visit { worker, pool, .. } = visit;
     let mut entries: Vec<BoxFuture<'_, Entry<'_>>> = Vec::with_capacity(calls.len());
     for call in calls {
-        entries.push(Box::pin(entry(worker.clone(), pool.clone(), call)));
+        entries.push(Box::pin(entry(visit, call)));
     }
     let mut answers = stream::iter(entries).buffered(BATCH_WIDTH);
     let mut out = vec![b'['];
@@ -181,12 +180,12 @@ async fn batch(
 /// An answer, if the call wants one, and the call's id.
 type Entry<'a> = (Option<Bytes>, Option<&'a RawValue>);
 
-async fn entry<'a>(worker: Arc<Worker>, pool: Arc<Pool>, call: Result<Call<'a>, Invalid<'a>>) -> Entry<'a> {
+async fn entry<'a>(visit: &Visit, call: Result<Call<'a>, Invalid<'a>>) -> Entry<'a> {
     let mut out = Vec::new();
     match call {
-        Ok(call) => match call::answer(&worker, &pool, &call).await {
+        Ok(call) => match call::answer(visit, &call).await {
             Reply::Whole(body) | Reply::Refused(body, _) => return (Some(body), call.id),
-            Reply::Large(_) => Refusal::TooLarge.write(&mut out, call.id, &pool, &worker),
+            Reply::Large(_) => Refusal::TooLarge.write(&mut out, call.id, &visit.pool, &visit.worker),
             Reply::Nothing => return (None, None),
         },
         Err(invalid) => envelope::write_error(&mut out, invalid.id, invalid.code, invalid.message, None),
