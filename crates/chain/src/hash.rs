@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use sha3::{Digest, Keccak256};
+
 /// A 32-byte hash: of a block's header, of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, std::hash::Hash)]
 pub struct Hash(pub [u8; 32]);
@@ -26,6 +28,11 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 impl Hash {
     /// Bytes of the written form: `0x` and 64 digits.
     pub const TEXT_LEN: usize = 66;
+
+    /// Keccak-256 over `bytes`.
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self(Keccak256::digest(bytes).into())
+    }
 
     /// Appends the hash as `0x` and 64 lower-case digits.
     pub fn write(&self, out: &mut Vec<u8>) {

@@ -1,10 +1,11 @@
 //! What Seawall knows about chains: the JSON-RPC [`envelope`], the [`method`]s and what they read, block
-//! tags and how they are [`pin`]ned, whose [`fault`] an error is, the hash of a [`tx`], the agreed
+//! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`], the agreed
 //! [`heads`] of a pool, and the [`capability`] an upstream was seen to lack.
 //!
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
 //! a buffer of the caller's.
 
+pub mod block;
 pub mod capability;
 pub mod envelope;
 pub mod fault;

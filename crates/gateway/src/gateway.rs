@@ -21,6 +21,7 @@ use crate::{
     core::choose::MAX_UPSTREAMS,
     estate::GatewaySection,
     event::Events,
+    feed::{self, Feeds},
     metrics,
     poll::{self, Poller},
     pool::{CLASSES, Pool, PoolView},
@@ -126,6 +127,7 @@ impl Gateway {
                 worker::run(plan.clone(), shutdown)
             });
         }
+        let feeds = Feeds { plan: plan.clone(), reloads: self.reloads.subscribe() };
         let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
         let poller = Poller {
             clock: self.machine.clock,
@@ -134,6 +136,7 @@ impl Gateway {
             reloads: self.reloads.subscribe(),
         };
         supervisor.spawn("heads", background, move |shutdown| poll::run(poller.clone(), shutdown));
+        supervisor.spawn("feeds", background, move |shutdown| feed::run(feeds.clone(), shutdown));
         let gateway = self.clone();
         supervisor.spawn("hedges", background, move |shutdown| gateway.clone().tick(shutdown));
     }

@@ -9,6 +9,7 @@ mod client;
 pub mod core;
 pub mod estate;
 mod event;
+mod feed;
 mod forward;
 mod gateway;
 mod heads;

@@ -44,15 +44,15 @@ impl std::fmt::Debug for Reading {
     }
 }
 
-type Labels<'a> = Vec<(&'static str, &'a str)>;
+pub(crate) type Labels<'a> = Vec<(&'static str, &'a str)>;
 
 /// A family of one metric: its samples, each with its labels.
-struct Family<'a, 'e> {
+pub(crate) struct Family<'a, 'e> {
     encoder: &'a mut DescriptorEncoder<'e>,
 }
 
 impl Family<'_, '_> {
-    fn counter<'l>(
+    pub(crate) fn counter<'l>(
         &mut self,
         name: &str,
         help: &str,
@@ -65,7 +65,7 @@ impl Family<'_, '_> {
         Ok(())
     }
 
-    fn gauge<'l>(
+    pub(crate) fn gauge<'l>(
         &mut self,
         name: &str,
         help: &str,
@@ -107,6 +107,7 @@ impl Collector for Reading {
         }
         self.upstreams(&mut f, &pools)?;
         self.chains(&mut f, &pools)?;
+        crate::feed::encode(&mut f, &pools)?;
         let connections = &self.connections;
         let none = || std::iter::once(Vec::new());
         f.gauge(
@@ -118,6 +119,16 @@ impl Collector for Reading {
             "connections_refused",
             "Client connections closed at once, being over the limit",
             none().map(|l| (l, connections.refused.load(Relaxed) as u64)),
+        )?;
+        f.gauge(
+            "sockets",
+            "Client connections that are WebSockets",
+            none().map(|l| (l, connections.sockets.load(Relaxed) as f64)),
+        )?;
+        f.counter(
+            "sockets_refused",
+            "WebSockets refused, being over the limit",
+            none().map(|l| (l, connections.sockets_refused.load(Relaxed) as u64)),
         )?;
         f.counter(
             "events_lost",
@@ -203,7 +214,7 @@ impl Reading {
     }
 }
 
-fn pool(p: &Pool) -> Labels<'_> {
+pub(crate) fn pool(p: &Pool) -> Labels<'_> {
     vec![("pool", p.section.name.as_str())]
 }
 

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use seawall_chain::{
     Block,
+    block::Header,
     envelope::{self, parse_answer},
     fault::classify,
     heads::{HeadSeen, Now, Tag},
@@ -25,6 +26,7 @@ use tokio::{
 use crate::{
     client::Link,
     event::Event,
+    feed::Feed,
     heads::Heads,
     pool::{Pool, Upstream},
     routes::Routes,
@@ -99,8 +101,13 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         }
         // From here on, so that what is asked for meanwhile is not missed.
         let nudged = pool.state.nudged();
-        let mut line =
-            Line { poller: &poller, upstream: &pool.upstreams[i], limit: pool.section.hang, link: &mut link };
+        let mut line = Line {
+            poller: &poller,
+            upstream: &pool.upstreams[i],
+            limit: pool.section.hang,
+            link: &mut link,
+            feed: &pool.state.feed,
+        };
         let outcome = ask(&mut line, &pool, i, with_tags).await;
         if outcome.is_err() {
             link = None;
@@ -157,6 +164,8 @@ struct Line<'a> {
     /// Time for each call. Not for a whole poll: that is several, and far away is not unwell.
     limit: Duration,
     link: &'a mut Option<Link>,
+    /// Whoever wants to know what was seen.
+    feed: &'a Feed,
 }
 
 impl Line<'_> {
@@ -174,7 +183,9 @@ impl Line<'_> {
         let body = self.call("eth_getBlockByNumber", &format!("[\"{tag}\",false]")).await?;
         let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
         let Some(result) = answer.result.filter(|_| !answer.is_null()) else { return Ok(None) };
-        HeadSeen::from_result(result).map(Some).map_err(|_| Cause::Malformed)
+        let seen = HeadSeen::from_result(result).map_err(|_| Cause::Malformed)?;
+        self.feed.saw(|| Header::from_block(result).ok());
+        Ok(Some(seen))
     }
 
     /// The body of an answer that is no fault. After an error the connection is not to be used again.

@@ -46,9 +46,27 @@ pub(crate) struct Worker {
 pub(crate) struct Connections {
     pub(crate) open: AtomicUsize,
     pub(crate) refused: AtomicUsize,
+    /// Those of them that are WebSockets.
+    pub(crate) sockets: AtomicUsize,
+    pub(crate) sockets_refused: AtomicUsize,
 }
 
 impl Worker {
+    /// A worker, and what it leaves to run on in the background.
+    pub(crate) fn new(plan: Plan) -> (Arc<Self>, mpsc::Receiver<BoxFuture<'static, ()>>) {
+        let (behind, background) = mpsc::channel(BACKGROUND);
+        let worker = Self {
+            clock: plan.clock,
+            net: plan.net,
+            links: Links::default(),
+            limits: plan.limits,
+            routes: plan.routes,
+            connections: plan.connections,
+            behind,
+        };
+        (Arc::new(worker), background)
+    }
+
     /// Lets `work` run on in the background, if there is room.
     pub(crate) fn background(&self, work: BoxFuture<'static, ()>) {
         // Where there is no room its attempts are dropped: their connections close, and no more.
@@ -75,16 +93,7 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
             plan.net.listen(*at, true).map_err(|e| TaskError::new(format!("cannot listen on {at}: {e}")))?;
         listeners.push(listener);
     }
-    let (behind, mut background) = mpsc::channel(BACKGROUND);
-    let worker = Arc::new(Worker {
-        clock: plan.clock,
-        net: plan.net,
-        links: Links::default(),
-        limits: plan.limits,
-        routes: plan.routes,
-        connections: plan.connections,
-        behind,
-    });
+    let (worker, mut background) = Worker::new(plan);
     let mut tasks = JoinSet::new();
     let mut reap = tokio::time::interval(REAP);
     loop {

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     estate::{EvmSection, Pin},
+    feed,
     heads::Heads,
     pool::Pool,
     serve::Visit,
@@ -37,6 +38,9 @@ const REPINS: u32 = 2;
 /// Answers one call of a client's.
 pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     let Visit { worker, pool, .. } = visit;
+    if feed::is_ours(&call.method) {
+        return feed::answer(visit, call);
+    }
     let now = worker.clock.mono();
     pool.state.counts.requests.fetch_add(1, Relaxed);
     pool.state.budget().call(now);

@@ -10,7 +10,9 @@ mod refusal;
 mod split;
 mod write;
 
-use bytes::Bytes;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 
 pub(crate) use attempt::Ask;
@@ -37,4 +39,20 @@ pub(crate) struct Large {
     pub(crate) first: Bytes,
     pub(crate) link: Box<Link>,
     pub(crate) rest: Incoming,
+}
+
+impl Large {
+    /// All of it, for those who cannot stream; `None` if it is longer than `limit`, or breaks off.
+    pub(crate) async fn whole(mut self, limit: usize, patience: Duration) -> Option<Bytes> {
+        let mut all = BytesMut::from(&*self.first);
+        while let Some(data) =
+            tokio::time::timeout(patience, self.link.frame(&mut self.rest)).await.ok()?.ok()?
+        {
+            if all.len() + data.len() > limit {
+                return None;
+            }
+            all.extend_from_slice(&data);
+        }
+        Some(all.freeze())
+    }
 }

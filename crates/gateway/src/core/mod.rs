@@ -4,6 +4,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod choose;
+pub mod feed;
 pub mod pace;
 pub mod quorum;
 pub mod rate;

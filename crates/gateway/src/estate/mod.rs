@@ -3,10 +3,12 @@
 mod headers;
 mod pool;
 pub mod raw;
+mod sockets;
 mod upstream;
 mod url;
 mod validate;
 
+pub use sockets::SocketLimits;
 pub use validate::{MAX_UPSTREAMS, validate};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -43,6 +45,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a drain waits for requests in flight.
     pub drain: Duration,
+    /// Limits on WebSockets.
+    pub sockets: SocketLimits,
 }
 
 /// Interchangeable upstreams behind one route.

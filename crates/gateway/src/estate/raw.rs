@@ -9,7 +9,7 @@ use seawall_model::{
     units::{Bytes, Percent, Rate},
 };
 
-use super::{headers::RawHeaders, url::UrlSource};
+use super::{headers::RawHeaders, sockets::RawSockets, url::UrlSource};
 
 /// Everything that [`validate`](super::validate()) looks at.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ section! {
         idle: At<Duration>, default("60s");
         /// How long a drain waits for requests in flight.
         drain: At<Duration>, default("30s");
+        /// Limits on WebSockets.
+        sockets: RawSockets, default({});
     }
 }
 

@@ -10,6 +10,7 @@ use seawall_model::{
 use super::{
     GatewaySection, Limits, PoolSection,
     raw::{RawGateway, RawLimits},
+    sockets,
 };
 
 /// Most upstreams of one estate.
@@ -66,11 +67,6 @@ fn listeners(listen: &[At<SocketAddr>], problems: &mut Problems) -> Vec<SocketAd
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
-    const MEBIBYTE: u64 = 1 << 20;
-    let size = |at: At<Bytes>, key, problems: &mut Problems| {
-        let at = within(at, Bytes(1 << 10), Bytes(256 * MEBIBYTE), key, Bytes::to_string, problems)?;
-        usize::try_from(at.0).ok()
-    };
     let count = |at: At<u32>, most, key, problems: &mut Problems| {
         within(at, 1, most, key, u32::to_string, problems).and_then(|n| usize::try_from(n).ok())
     };
@@ -80,6 +76,7 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
     let connections = count(raw.connections, 1_000_000, "connections", problems);
     let idle = time(raw.idle, "idle", problems);
     let drain = time(raw.drain, "drain", problems);
+    let sockets = sockets::validate(&raw.sockets, problems);
     Some(Limits {
         request_body: request_body?,
         verified_answer: verified_answer?,
@@ -87,7 +84,14 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
         connections: connections?,
         idle: idle?,
         drain: drain?,
+        sockets: sockets?,
     })
+}
+
+/// A size of a kibibyte to 256 MiB.
+pub(super) fn size(at: At<Bytes>, key: &str, problems: &mut Problems) -> Option<usize> {
+    let at = within(at, Bytes(1 << 10), Bytes(256 << 20), key, Bytes::to_string, problems)?;
+    usize::try_from(at.0).ok()
 }
 
 /// The value, if it lies within the bounds; else reports what they are.

@@ -31,6 +31,7 @@ use crate::{
     },
     estate::{PoolKind, PoolSection},
     event::Events,
+    feed::Feed,
     heads::Heads,
 };
 
@@ -68,6 +69,8 @@ pub(crate) struct PoolState {
     /// Transactions that wait for the chain to move.
     pub(crate) waiting: AtomicU32,
     pub(crate) counts: Arc<PoolCounts>,
+    /// What subscribers are told.
+    pub(crate) feed: Arc<Feed>,
     pub(crate) events: Events,
 }
 
@@ -325,6 +328,7 @@ impl PoolState {
             random: AtomicU64::new(seed),
             waiting: AtomicU32::new(0),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
+            feed: before.map_or_else(|| Arc::new(Feed::new(!seed)), |before| before.state.feed.clone()),
             events,
         }
     }

@@ -4,6 +4,7 @@ mod body;
 mod preface;
 mod pulse;
 mod request;
+mod socket;
 mod visit;
 
 use std::{
@@ -27,6 +28,7 @@ pub(crate) use visit::{Client, Visit};
 use crate::worker::Worker;
 use preface::{Seen, Version};
 use pulse::Idle;
+use socket::Slot;
 
 /// Largest head of a request, and largest piece of a body read at once.
 const BUFFER: usize = 64 * 1024;
@@ -86,20 +88,28 @@ pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, from: SocketAddr
 async fn http1(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
     let idle = Idle::new(seen.pulse(), worker.limits.idle);
     let pulse = seen.pulse();
-    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, request));
+    let slot = Slot::default();
+    let service = service_fn(|request| request::respond(&worker, &client, &pulse, Some(&slot), request));
     let mut builder = hyper::server::conn::http1::Builder::new();
     // A client that has sent all it had to say may still be listening; hyper would look out for its end during
     // every request, into a buffer made for that alone.
     builder.max_buf_size(BUFFER).half_close(true);
-    let serving = pin!(builder.serve_connection(TokioIo::new(seen), service));
-    until!(serving, idle, shutdown)
+    let ended = {
+        let serving = pin!(builder.serve_connection(TokioIo::new(seen), service).with_upgrades());
+        until!(serving, idle, shutdown.clone())
+    };
+    if let Some(handover) = slot.take() {
+        // Boxed: most clients never make it a socket.
+        Box::pin(socket::run(worker, handover, shutdown)).await;
+    }
+    ended
 }
 
 async fn http2(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdown) -> hyper::Result<()> {
     let limit = worker.limits.idle;
     let idle = Idle::new(seen.pulse(), limit);
     let pulse = seen.pulse();
-    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, request));
+    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, None, request));
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

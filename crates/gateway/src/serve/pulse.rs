@@ -33,6 +33,11 @@ impl Pulse {
         Busy(self.clone())
     }
 
+    /// How much it has done so far.
+    pub(super) fn beats(&self) -> u32 {
+        self.beats.load(Relaxed)
+    }
+
     /// The client took a piece of an answer.
     pub(super) fn beat(&self) {
         self.beats.fetch_add(1, Relaxed);

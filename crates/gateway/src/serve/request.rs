@@ -11,7 +11,10 @@ use hyper::body::Incoming;
 use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
-use super::{Client, Pulse, ReplyBody, Visit};
+use super::{
+    Client, Pulse, ReplyBody, Visit,
+    socket::{self, Slot},
+};
 use crate::{
     call::{self, Refusal, Reply},
     pool::Pool,
@@ -32,28 +35,35 @@ pub(super) fn respond(
     worker: &Arc<Worker>,
     client: &Client,
     pulse: &Arc<Pulse>,
+    slot: Option<&Slot>,
     request: Request<Incoming>,
 ) -> Answer {
     let Some(pool) = worker.routes.load().find(request.uri().path()).cloned() else {
         let message = "SW0310: no pool is served at this path";
-        return refused(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
+        return at_once(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
     };
     let pulse = pulse.clone();
-    let visit = Visit { worker: worker.clone(), pool, client: client.clone() };
+    let visit = Visit { worker: worker.clone(), pool, client: client.clone(), spot: None };
     if visit.pool.evm().is_none() {
         return Box::pin(async move { Ok(crate::forward::respond(&visit, &pulse, request).await) });
+    }
+    if let Some(slot) = slot
+        && socket::is_asked_for(&request)
+    {
+        return at_once(socket::accept(&visit, request, slot));
     }
     if request.method() != Method::POST {
         let message = "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it";
         let mut response = error(StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return refused(response);
+        return at_once(response);
     }
     let body = request.into_body();
     Box::pin(async move { Ok(calls(&visit, &pulse, body).await) })
 }
 
-fn refused(response: Response<ReplyBody>) -> Answer {
+/// An answer that needs nobody else.
+fn at_once(response: Response<ReplyBody>) -> Answer {
     Box::pin(std::future::ready(Ok(response)))
 }
 
@@ -151,7 +161,7 @@ fn single(reply: Reply, pool: &Arc<Pool>) -> Response<ReplyBody> {
 }
 
 /// Each call of a batch goes its own way; the answers come back in the order of the calls.
-async fn batch(visit: &Visit, calls: Vec<Result<Call<'_>, Invalid<'_>>>) -> Response<ReplyBody> {
+pub(super) async fn batch(visit: &Visit, calls: Vec<Result<Call<'_>, Invalid<'_>>>) -> Response<ReplyBody> {
     let Visit { worker, pool, .. } = visit;
     let mut entries: Vec<BoxFuture<'_, Entry<'_>>> = Vec::with_capacity(calls.len());
     for call in calls {

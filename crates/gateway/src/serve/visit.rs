@@ -1,8 +1,11 @@
 //! What a client's request brings with it.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
-use crate::{pool::Pool, worker::Worker};
+use crate::{feed::Spot, pool::Pool, worker::Worker};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -16,6 +19,15 @@ pub(crate) struct Client {
 pub(crate) struct Visit {
     pub(crate) worker: Arc<Worker>,
     pub(crate) pool: Arc<Pool>,
-    #[expect(dead_code, reason = "what a client may do hangs on it")]
     pub(crate) client: Client,
+    /// Where it came in on a WebSocket, if it did.
+    pub(crate) spot: Option<Spot>,
+}
+
+impl Visit {
+    /// One of the gateway's own.
+    pub(crate) fn of_the_house(worker: Arc<Worker>, pool: Arc<Pool>) -> Self {
+        let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        Self { worker, pool, client, spot: None }
+    }
 }

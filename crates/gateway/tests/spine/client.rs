@@ -97,13 +97,18 @@ impl Wire {
 
     /// Everything that comes until the gateway ends the connection, which it must.
     pub(crate) async fn hear_to_the_end(&mut self) -> String {
+        String::from_utf8_lossy(&self.hear_to_the_end_raw().await).into_owned()
+    }
+
+    /// As [`Self::hear_to_the_end`], where it is no text.
+    pub(crate) async fn hear_to_the_end_raw(&mut self) -> Vec<u8> {
         let mut heard = Vec::new();
         let ended = timeout(PATIENCE, async {
             // A reset is an end too.
             while let Ok(1..) = self.0.read_buf(&mut heard).await {}
         });
         ended.await.expect("the gateway closes the connection");
-        String::from_utf8_lossy(&heard).into_owned()
+        heard
     }
 
     /// Everything up to and with that text.

@@ -11,8 +11,8 @@ use seawall_gateway::{
     Event, Events, Gateway, UpstreamView,
     core::breaker::State,
     estate::{
-        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, UpstreamSection,
-        WhenHalted,
+        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, SocketLimits,
+        UpstreamSection, WhenHalted,
     },
 };
 use seawall_model::{Cause, Name, Secret};
@@ -102,6 +102,23 @@ impl House {
         line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
     }
 
+    /// The value of a gauge that has no labels.
+    pub(crate) fn gauge(&self, name: &str) -> f64 {
+        self.sample(&format!("seawall_gateway_{name}{{}} "))
+    }
+
+    /// How many subscriptions to a topic of the first pool's there are.
+    pub(crate) fn subscriptions(&self, topic: &str) -> f64 {
+        let pool = &self.section.pools[0].name;
+        self.sample(&format!("seawall_gateway_subscriptions{{pool=\"{pool}\",topic=\"{topic}\"}} "))
+    }
+
+    fn sample(&self, sample: &str) -> f64 {
+        let text = self.metrics.encode();
+        let line = text.lines().find_map(|line| line.strip_prefix(sample));
+        line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
+    }
+
     /// Begins the drain; the names of what was cut off come once it is over.
     pub(crate) fn drain(&self) -> tokio::task::JoinHandle<Vec<Arc<str>>> {
         let (supervisor, limit) = (self.supervisor.clone(), self.section.limits.drain);
@@ -132,6 +149,7 @@ pub(crate) fn limits() -> Limits {
         connections: 10_000,
         idle: Duration::from_secs(60),
         drain: PATIENCE,
+        sockets: SocketLimits { open: 10_000, subscriptions: 100, queue: 4 * 1024 * 1024 },
     }
 }
 
