@@ -10,15 +10,16 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, he
 use http_body_util::Full;
 use hyper::body::Incoming;
 use seawall_chain::method::Class;
-use seawall_model::Cause;
+use seawall_model::{Cause, Mono};
 
 use crate::{
-    call::{Large, asked_wait, status_fault},
+    call::{By, Large, asked_wait, status_fault},
     client::{Link, Received},
     core::choose::Set,
     estate::PoolKind,
     pool::{Pool, Report},
     serve::{Pulse, ReplyBody, Visit, json, read_body},
+    trace::TRACEPARENT,
     worker::Worker,
 };
 
@@ -53,17 +54,20 @@ pub(crate) async fn respond(
         Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
+    if let Some(sheet) = &visit.sheet {
+        sheet.received(body.len());
+    }
     let onward = Onward {
         method: parts.method,
         tail: tail(&parts.uri, pool),
         headers: end_to_end(parts.headers),
         body,
     };
-    let attempts = tokio::time::timeout(pool.section.deadline, tries(worker, pool, &onward));
+    let attempts = tokio::time::timeout(pool.section.deadline, tries(visit, &onward));
     match attempts.await {
         Ok(Ok(response)) => response,
-        Ok(Err(cause)) => refuse(pool, StatusCode::BAD_GATEWAY, cause),
-        Err(_) => refuse(pool, StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout)),
+        Ok(Err(cause)) => refuse(visit, StatusCode::BAD_GATEWAY, cause),
+        Err(_) => refuse(visit, StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout)),
     }
 }
 
@@ -76,11 +80,8 @@ struct Onward {
     body: Bytes,
 }
 
-async fn tries(
-    worker: &Arc<Worker>,
-    pool: &Arc<Pool>,
-    onward: &Onward,
-) -> Result<Response<ReplyBody>, Option<Cause>> {
+async fn tries(visit: &Visit, onward: &Onward) -> Result<Response<ReplyBody>, Option<Cause>> {
+    let Visit { worker, pool, trail, .. } = visit;
     let PoolKind::Http(http) = &pool.section.kind else { return Err(None) };
     let repeatable = http.retry_methods.contains(&onward.method);
     let mut tried = Set::NONE;
@@ -98,11 +99,15 @@ async fn tries(
             pool.state.counts.retries.fetch_add(1, Relaxed);
         }
         tried.insert(i);
-        let attempt = tokio::time::timeout(pool.section.attempt_timeout, once(worker, pool, i, onward)).await;
-        let took = worker.clock.mono().since(now);
+        trail.begin(i, now);
+        let attempt = tokio::time::timeout(pool.section.attempt_timeout, once(visit, i, now, onward)).await;
+        let ended = worker.clock.mono();
+        let took = ended.since(now);
         let (cause, sent, asked) = match attempt {
             Ok(Ok((received, link))) => match status_fault(received.status).filter(|_| repeatable) {
                 None => {
+                    trail.end(i, ended, None);
+                    trail.by(By::Upstream(i));
                     pool.settle(worker.clock.mono(), i, CLASS, took, Report::Answered);
                     return Ok(back(worker, pool, i, &onward.method, received, link));
                 }
@@ -111,6 +116,7 @@ async fn tries(
             Ok(Err((cause, sent))) => (cause, sent, None),
             Err(_) => (Cause::Timeout, true, None),
         };
+        trail.end(i, ended, Some(cause));
         pool.settle(worker.clock.mono(), i, CLASS, took, Report::Failed { cause, asked });
         last = Some(cause);
         if sent && !repeatable {
@@ -122,13 +128,13 @@ async fn tries(
 
 /// One attempt; on failure, why, and whether the request may have reached the upstream.
 async fn once(
-    worker: &Worker,
-    pool: &Pool,
+    visit: &Visit,
     i: usize,
+    now: Mono,
     onward: &Onward,
 ) -> Result<(Received, Link), (Cause, bool)> {
+    let Visit { worker, pool, .. } = visit;
     let upstream = &pool.upstreams[i];
-    let now = worker.clock.mono();
     let _in_flight = upstream.state.begin();
     upstream.state.rate.take(now);
     let mut idle = worker.links.take(upstream.state.id, now);
@@ -154,6 +160,9 @@ async fn once(
     *request.headers_mut() = onward.headers.clone();
     for (name, value) in &upstream.headers {
         request.headers_mut().insert(name, value.clone());
+    }
+    if let Some(trace) = visit.trace() {
+        request.headers_mut().insert(TRACEPARENT, trace.header(trace.attempt(i, now)));
     }
     let received = link.exchange(|| request, worker.limits.verified_answer).await;
     upstream.state.heard(worker.clock.mono());
@@ -191,12 +200,14 @@ fn back(
     response
 }
 
-fn refuse(pool: &Pool, status: StatusCode, cause: Option<Cause>) -> Response<ReplyBody> {
+fn refuse(visit: &Visit, status: StatusCode, cause: Option<Cause>) -> Response<ReplyBody> {
+    let pool = &visit.pool;
     pool.state.counts.failed.fetch_add(1, Relaxed);
     let (status, message) = match cause {
         None => (StatusCode::SERVICE_UNAVAILABLE, "SW0301: the pool has no healthy upstream"),
         Some(_) => (status, "SW0302: no upstream answered this request"),
     };
+    visit.trail.refused(&message[..6]);
     let body = serde_json::json!({"code": &message[..6], "error": message, "pool": pool.section.name, "cause": cause});
     json(status, body.to_string().into())
 }

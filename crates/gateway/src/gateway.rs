@@ -18,6 +18,7 @@ use seawall_runtime::{
 use tokio::sync::watch;
 
 use crate::{
+    account::Accounts,
     core::choose::MAX_UPSTREAMS,
     estate::GatewaySection,
     event::Events,
@@ -39,6 +40,7 @@ pub struct Gateway {
     routes: Arc<ArcSwap<Routes>>,
     connections: Arc<Connections>,
     events: Events,
+    accounts: Option<Accounts>,
     reloads: watch::Sender<u64>,
     /// Counters as they were when traffic was last summed up.
     summed: Mutex<BTreeMap<u64, [Sum; CLASSES]>>,
@@ -78,6 +80,7 @@ impl Gateway {
             routes: routes.clone(),
             connections: Arc::default(),
             events,
+            accounts: None,
             reloads: watch::Sender::new(0),
             summed: Mutex::default(),
             section: Mutex::new(section.clone()),
@@ -91,6 +94,11 @@ impl Gateway {
             machine.clock,
         );
         Ok(gateway)
+    }
+
+    /// Has an account of each request handed in there.
+    pub fn with_accounts(self, accounts: Option<Accounts>) -> Self {
+        Self { accounts, ..self }
     }
 
     fn build(&self, section: &GatewaySection) -> Routes {
@@ -119,6 +127,7 @@ impl Gateway {
             listen: section.listen,
             routes: self.routes.clone(),
             connections: self.connections.clone(),
+            accounts: self.accounts.clone(),
         };
         let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Requests };
         for index in 0..section.workers {

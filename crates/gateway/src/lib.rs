@@ -4,6 +4,7 @@
 //! upstream, `call::attempt` exchanges it over a `client` connection, `call::judge` says what the answer
 //! is worth, and `call::read` or `call::write` decides what to do next. `poll` keeps the heads.
 
+mod account;
 mod call;
 mod client;
 pub mod core;
@@ -18,8 +19,11 @@ mod poll;
 mod pool;
 mod routes;
 mod serve;
+mod trace;
 mod worker;
 
+pub use account::{Account, Accounts, Ended, Tried, Wanted};
 pub use event::{Event, Events};
 pub use gateway::{Gateway, NoSuchUpstream, ReloadError};
 pub use pool::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};
+pub use trace::Context;

@@ -19,7 +19,7 @@ use seawall_runtime::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{client::Links, estate::Limits, routes::Routes, serve};
+use crate::{account::Accounts, client::Links, estate::Limits, routes::Routes, serve};
 
 /// Most attempts that run on in the background after their call was answered; more are dropped.
 const BACKGROUND: usize = 1_024;
@@ -38,6 +38,8 @@ pub(crate) struct Worker {
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     /// Client connections over all workers.
     pub(crate) connections: Arc<Connections>,
+    /// Who wants an account of each request, if anybody does.
+    pub(crate) accounts: Option<Accounts>,
     behind: mpsc::Sender<BoxFuture<'static, ()>>,
 }
 
@@ -62,6 +64,7 @@ impl Worker {
             limits: plan.limits,
             routes: plan.routes,
             connections: plan.connections,
+            accounts: plan.accounts,
             behind,
         };
         (Arc::new(worker), background)
@@ -83,6 +86,7 @@ pub(crate) struct Plan {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     pub(crate) connections: Arc<Connections>,
+    pub(crate) accounts: Option<Accounts>,
 }
 
 /// Runs a worker until it is told to stop and its connections have ended.

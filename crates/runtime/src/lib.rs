@@ -5,6 +5,7 @@ pub mod bus;
 pub mod clock;
 pub mod disk;
 pub mod lease;
+pub mod lines;
 pub mod logs;
 pub mod metrics;
 pub mod net;

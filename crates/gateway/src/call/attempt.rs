@@ -12,10 +12,14 @@ use seawall_chain::{
 use seawall_model::{Cause, Mono};
 use serde_json::value::RawValue;
 
-use super::judge::{Expected, Worth, asked_wait, is_block, judge, status_fault};
+use super::{
+    Trail,
+    judge::{Expected, Worth, asked_wait, is_block, judge, status_fault},
+};
 use crate::{
     client::{ExchangeError, Link, Received},
     pool::Pool,
+    trace::{Context, TRACEPARENT},
     worker::Worker,
 };
 
@@ -40,6 +44,10 @@ pub(crate) struct Ask {
     pub(crate) is_part: bool,
     /// Hold at most this much of an answer; the rest streams.
     pub(crate) hold: usize,
+    /// Where its way is noted.
+    pub(crate) trail: Trail,
+    /// Where in which trace it is, for upstreams to be told.
+    pub(crate) trace: Option<Context>,
 }
 
 impl Ask {
@@ -118,11 +126,19 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
 async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
+    let request = || {
+        let mut request = target.post(body.clone());
+        if let Some(trace) = &ask.trace {
+            let span = trace.attempt(upstream, now);
+            request.headers_mut().insert(TRACEPARENT, trace.header(span));
+        }
+        request
+    };
     target.state.rate.take(now);
     if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {
-        match link.exchange(|| target.post(body.clone()), ask.hold).await {
+        match link.exchange(request, ask.hold).await {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
             // but that is one attempt more. A write is looked up instead: it may have been taken.
@@ -134,7 +150,7 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
         }
     }
     let mut link = Box::pin(connect(ask, upstream)).await?;
-    match link.exchange(|| target.post(body.clone()), ask.hold).await {
+    match link.exchange(request, ask.hold).await {
         Ok(received) => Ok((received, link)),
         Err(e) => Err(Failure::of(e.cause(), true)),
     }

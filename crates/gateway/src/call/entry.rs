@@ -14,7 +14,7 @@ use seawall_model::Mono;
 use serde_json::value::RawValue;
 
 use super::{
-    Refusal, Reply,
+    By, Refusal, Reply, Trail,
     attempt::{Ask, Prove},
     quorum::quorum,
     read::{Outcome, read},
@@ -45,25 +45,34 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     pool.state.counts.requests.fetch_add(1, Relaxed);
     pool.state.budget().call(now);
     let deadline = now + pool.section.deadline;
+    let trail = visit.trail.like();
     let mut repins = 0;
     let outcome = loop {
         let heads = pool.state.heads.load_full();
+        trail.at(heads.latest().map(|b| b.number));
         if let Some(local) = known(pool, &heads, call, now) {
+            trail.by(By::Gateway);
             break Outcome::Whole(local);
         }
-        let (ask, hash) = ask(worker, pool, &heads, call);
+        let (mut ask, hash) = ask(worker, pool, &heads, call);
+        (ask.trail, ask.trace) = (trail.like(), visit.trace());
         let ask = Arc::new(ask);
         let outcome = match (hash, pool.evm()) {
-            (Some(hash), Some(evm)) => Box::pin(write(ask, hash, evm, &heads, deadline)).await,
+            (Some(hash), Some(evm)) => Box::pin(write(ask.clone(), hash, evm, &heads, deadline)).await,
             (None, Some(EvmSection { quorum: Some(rule), .. })) if rule.covers(&call.method) => {
-                Box::pin(quorum(ask, rule, &heads, worker.clock.mono(), deadline)).await
+                Box::pin(quorum(ask.clone(), rule, &heads, worker.clock.mono(), deadline)).await
             }
-            _ => read(ask, &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await,
+            _ => {
+                read(ask.clone(), &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await
+            }
         };
+        trail.go_on(&ask.trail);
         let outcome = match outcome {
             Outcome::TooMuch { from, to, refused } => {
-                let split = Split::new(worker, pool, call, &heads, deadline);
-                Box::pin(split.run(from, to, refused)).await
+                let split = Split::new(worker, pool, call, &heads, deadline, trail.like());
+                let (outcome, parts) = Box::pin(split.run(from, to, refused)).await;
+                trail.go_on(&parts);
+                outcome
             }
             outcome => outcome,
         };
@@ -82,6 +91,10 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
             outcome => break outcome,
         }
     };
+    if let Outcome::Refused(refusal) = &outcome {
+        trail.refused(refusal.code());
+    }
+    visit.trail.take(&trail);
     finish(worker, pool, call, outcome).await
 }
 
@@ -145,6 +158,8 @@ pub(super) fn ask(
         history: heads.history.clone(),
         is_part: false,
         hold: worker.limits.verified_answer,
+        trail: Trail::default(),
+        trace: None,
     };
     (ask, hash)
 }
@@ -219,6 +234,8 @@ impl Ask {
             prove: None,
             is_part: false,
             hold: self.hold,
+            trail: Trail::default(),
+            trace: self.trace,
         }
     }
 }

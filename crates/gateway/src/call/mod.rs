@@ -8,6 +8,7 @@ mod race;
 mod read;
 mod refusal;
 mod split;
+mod trail;
 mod write;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub(crate) use attempt::Ask;
 pub(crate) use entry::answer;
 pub(crate) use judge::{asked_wait, status_fault};
 pub(crate) use refusal::Refusal;
+pub(crate) use trail::{By, Trail};
 
 use crate::client::Link;
 

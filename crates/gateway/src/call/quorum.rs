@@ -11,7 +11,7 @@ use seawall_model::{Blame, Cause, Mono};
 use serde_json::Value;
 
 use super::{
-    Refusal,
+    By, Refusal,
     attempt::{Ask, Attempt, End, Failure},
     judge::Worth,
     race::{Next, Race},
@@ -64,6 +64,7 @@ pub(crate) async fn quorum(
         };
         match ledger.take(attempt) {
             Some(body) => {
+                ask.trail.by(By::Several);
                 let agreed = said(&body);
                 race.leave_to(move |attempt| ledger.late(attempt, agreed.as_ref()));
                 return Outcome::Whole(body);

@@ -56,6 +56,7 @@ impl Race {
     pub(crate) fn start_at(&mut self, began: Mono, upstream: usize) {
         self.tried.insert(upstream);
         self.begun += 1;
+        self.ask.trail.begin(upstream, began);
         let attempt = Box::pin(attempt(self.ask.clone(), upstream, began));
         self.running.push(Runner { upstream, began, nudged: false, attempt });
     }
@@ -84,11 +85,11 @@ impl Race {
             })
             .await;
             match ended {
-                Some(attempt) => return Next::Ended(attempt),
+                Some(attempt) => return self.ended(attempt),
                 None => {
                     let now = self.ask.worker.clock.mono();
                     if let Some(attempt) = self.overdue(now) {
-                        return Next::Ended(attempt);
+                        return self.ended(attempt);
                     }
                     if now >= until {
                         return Next::Time;
@@ -96,6 +97,12 @@ impl Race {
                 }
             }
         }
+    }
+
+    fn ended(&self, attempt: Attempt) -> Next {
+        let fault = self.ask.fault(&attempt.end).map(|failure| failure.cause);
+        self.ask.trail.end(attempt.upstream, attempt.ended, fault);
+        Next::Ended(attempt)
     }
 
     /// When an attempt next needs looking at.

@@ -8,7 +8,7 @@ use seawall_model::{Blame, Cause, Mono};
 use tokio::time::Sleep;
 
 use super::{
-    Large, Refusal,
+    By, Large, Refusal,
     attempt::{Ask, Attempt, End, Failure},
     judge::{Worth, borne_out, settled},
     race::{Next, Race},
@@ -276,7 +276,10 @@ impl Ledger {
                 if kind.teaches() {
                     self.ask.pool.teach(now, i, &self.ask, kind);
                 }
-                self.error.get_or_insert(body);
+                if self.error.is_none() {
+                    self.ask.trail.by(By::Upstream(i));
+                    self.error = Some(body);
+                }
                 Verdict::Elsewhere
             }
         }
@@ -290,6 +293,7 @@ impl Ledger {
 
     /// Somebody gave an answer: those who failed have only themselves to blame.
     fn good(&mut self, i: usize, took: Duration) {
+        self.ask.trail.by(By::Upstream(i));
         self.ask.pool.settle(self.now, i, self.ask.method.class, took, Report::Answered);
         if !self.failures.is_empty() {
             self.ask.blame(&mut self.failures, true);
@@ -315,6 +319,7 @@ impl Ledger {
         let mut body = Bytes::new();
         for (i, answer, took) in self.doubtful.drain(..) {
             self.ask.pool.settle(now, i, self.ask.method.class, took, Report::Answered);
+            self.ask.trail.by(By::Upstream(i));
             body = answer;
         }
         self.ask.blame(&mut self.failures, true);

@@ -37,7 +37,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// The operator's code.
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NobodyHealthy => "SW0301",
             Self::AllFailed(_) => "SW0302",

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use super::{
-    Refusal,
+    Refusal, Trail,
     entry::ask,
     read::{Outcome, read},
 };
@@ -39,6 +39,8 @@ pub(super) struct Split<'a> {
     /// One snapshot for all parts, so that they are of one chain.
     pub(super) heads: &'a Heads,
     pub(super) deadline: Mono,
+    /// Where the way of all parts is noted.
+    trail: Trail,
     /// Bytes that may still come.
     room: AtomicUsize,
     permits: Semaphore,
@@ -54,17 +56,19 @@ impl<'a> Split<'a> {
         call: &'a Call<'a>,
         heads: &'a Heads,
         deadline: Mono,
+        trail: Trail,
     ) -> Self {
         let room = AtomicUsize::new(HOLD * worker.limits.verified_answer);
-        Self { worker, pool, call, heads, deadline, room, permits: Semaphore::new(WIDTH) }
+        Self { worker, pool, call, heads, deadline, trail, room, permits: Semaphore::new(WIDTH) }
     }
 
     /// Asks for blocks `from` to `to` in parts. `whole` is what was said to the call as it came.
-    pub(super) async fn run(self, from: u64, to: u64, whole: Bytes) -> Outcome {
-        match self.halves(from, to, whole).await {
+    pub(super) async fn run(self, from: u64, to: u64, whole: Bytes) -> (Outcome, Trail) {
+        let outcome = match self.halves(from, to, whole).await {
             Ok(parts) => Outcome::Whole(self.join(&parts)),
             Err(outcome) => *outcome,
-        }
+        };
+        (outcome, self.trail)
     }
 
     fn halves(&self, from: u64, to: u64, refused: Bytes) -> BoxFuture<'_, Parts> {
@@ -102,7 +106,11 @@ impl<'a> Split<'a> {
             let part = Call { id: self.call.id, method, params: Some(&params) };
             let (mut ask, _) = ask(self.worker, self.pool, self.heads, &part);
             ask.is_part = true;
-            read(Arc::new(ask), self.heads, now, self.deadline).await
+            ask.trail = self.trail.like();
+            let ask = Arc::new(ask);
+            let outcome = read(ask.clone(), self.heads, now, self.deadline).await;
+            self.trail.take(&ask.trail);
+            outcome
         };
         match outcome {
             Outcome::TooMuch { refused, .. } => self.halves(from, to, refused).await,

@@ -20,7 +20,7 @@ use seawall_chain::{
 use seawall_model::{Cause, Mono};
 
 use super::{
-    Refusal,
+    By, Refusal,
     attempt::{Ask, Attempt, End, Failure},
     judge::Worth,
     race::{Next, Race},
@@ -183,6 +183,7 @@ impl Ledger {
             End::Large { .. } => self.uncertain.push((i, Cause::Malformed)),
             End::Answer { worth: Worth::Good | Worth::Doubtful | Worth::Ahead(_), body } => {
                 if self.names_hash(&body) {
+                    self.ask.trail.by(By::Upstream(i));
                     return true;
                 }
                 self.uncertain.push((i, Cause::Malformed));
@@ -195,11 +196,16 @@ impl Ledger {
 
     fn told(&mut self, i: usize, kind: Kind, body: Bytes) -> bool {
         match kind.write_fate() {
-            WriteFate::Known => return true,
+            WriteFate::Known => {
+                self.ask.trail.by(By::Upstream(i));
+                return true;
+            }
             WriteFate::NonceLow => {
+                self.ask.trail.by(By::Upstream(i));
                 self.nonce_low.get_or_insert(body);
             }
             WriteFate::Rejected => {
+                self.ask.trail.by(By::Upstream(i));
                 self.rejected.get_or_insert(body);
             }
             // Turned away at the door: it was not looked at.

@@ -4,11 +4,13 @@ mod headers;
 mod pool;
 pub mod raw;
 mod sockets;
+pub mod tell;
 mod upstream;
 mod url;
 mod validate;
 
 pub use sockets::SocketLimits;
+pub use tell::Tell;
 pub use validate::{MAX_UPSTREAMS, validate};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -74,6 +76,8 @@ pub struct PoolSection {
     pub budget_share: f64,
     /// Unplanned attempts a second that are allowed whatever the share says.
     pub budget_floor: u32,
+    /// The headers that tell of how its answers came about.
+    pub tell: Tell,
 }
 
 /// What the upstreams of a pool speak.

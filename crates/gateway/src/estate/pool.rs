@@ -10,7 +10,7 @@ use seawall_model::{
 };
 
 use super::{
-    EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, UpstreamSection, WhenHalted,
+    EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection, WhenHalted,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
@@ -79,6 +79,7 @@ pub(super) fn validate(
         attempts: attempts?,
         budget_share: pool.budget_share.as_fraction(),
         budget_floor: floor?,
+        tell: Tell::of(&pool.headers),
     })
 }
 

@@ -9,7 +9,7 @@ use seawall_model::{
     units::{Bytes, Percent, Rate},
 };
 
-use super::{headers::RawHeaders, sockets::RawSockets, url::UrlSource};
+use super::{headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSource};
 
 /// Everything that [`validate`](super::validate()) looks at.
 #[derive(Debug, Clone)]
@@ -125,6 +125,9 @@ section! {
         budget_share: Percent, default("20%");
         /// Unplanned attempts that are allowed whatever the share says.
         budget_floor: At<Rate>, default("10/s");
+        /// What answers tell of how they came about, in headers: any of `upstream`, `head`, `age`, `attempts` and
+        /// `cached`, or `all`. The head's age is told in any case while the chain stands still.
+        headers: Vec<At<RawTell>>, default([]);
         /// The upstreams.
         upstreams: Vec<At<RawUpstream>>, default([]);
     }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::{call::Large, pool::Pool};
+use super::sheet::Sheet;
+use crate::{account::Ended, call::Large, pool::Pool};
 
 /// The body of an answer.
 pub(crate) enum ReplyBody {
@@ -29,6 +30,8 @@ pub(crate) struct Streaming {
     /// The upstream's time to send the next piece.
     patience: Duration,
     timer: Pin<Box<Sleep>>,
+    /// The request's account, if anybody wants one.
+    sheet: Option<Sheet>,
 }
 
 /// The upstream's answer broke off after its first bytes had gone out; the client's connection is cut so
@@ -41,7 +44,18 @@ impl ReplyBody {
     pub(crate) fn streaming(large: Large, pool: Arc<Pool>) -> Self {
         let patience = pool.section.attempt_timeout;
         let timer = Box::pin(tokio::time::sleep(patience));
-        Self::Streaming(Box::new(Streaming { large, pool, patience, timer }))
+        Self::Streaming(Box::new(Streaming { large, pool, patience, timer, sheet: None }))
+    }
+
+    /// Closes the request's account, at once if the body is all there; else once it has gone out.
+    pub(super) fn account(&mut self, sheet: Sheet) {
+        match self {
+            Self::Whole(bytes) => sheet.sent(bytes.len()),
+            Self::Streaming(streaming) => {
+                sheet.end(Ended::Gone);
+                streaming.sheet = Some(sheet);
+            }
+        }
     }
 }
 
@@ -76,14 +90,17 @@ impl Streaming {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         let first = std::mem::take(&mut self.large.first);
         if !first.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+            return self.piece(first);
         }
         match self.large.link.poll_frame(cx, &mut self.large.rest) {
             Poll::Ready(Ok(Some(data))) => {
                 self.timer.as_mut().reset(Instant::now() + self.patience);
-                Poll::Ready(Some(Ok(Frame::data(data))))
+                self.piece(data)
             }
-            Poll::Ready(Ok(None)) => Poll::Ready(None),
+            Poll::Ready(Ok(None)) => {
+                self.end(Ended::Answered);
+                Poll::Ready(None)
+            }
             Poll::Ready(Err(_)) => self.broke_off(),
             Poll::Pending => match self.timer.as_mut().poll(cx) {
                 Poll::Ready(()) => self.broke_off(),
@@ -92,8 +109,22 @@ impl Streaming {
         }
     }
 
-    fn broke_off(&self) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+    fn piece(&self, data: Bytes) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
+        if let Some(sheet) = &self.sheet {
+            sheet.sent(data.len());
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn end(&mut self, how: Ended) {
+        if let Some(sheet) = self.sheet.take() {
+            sheet.end(how);
+        }
+    }
+
+    fn broke_off(&mut self) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
         self.pool.state.counts.truncated_streams.fetch_add(1, Relaxed);
+        self.end(Ended::BrokeOff);
         Poll::Ready(Some(Err(BrokeOff)))
     }
 }

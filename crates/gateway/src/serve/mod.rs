@@ -4,7 +4,9 @@ mod body;
 mod preface;
 mod pulse;
 mod request;
+mod sheet;
 mod socket;
+mod told;
 mod visit;
 
 use std::{

@@ -43,23 +43,33 @@ pub(super) fn respond(
         return at_once(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
     };
     let pulse = pulse.clone();
-    let visit = Visit { worker: worker.clone(), pool, client: client.clone(), spot: None };
+    let visit = Visit::new(worker.clone(), pool, client.clone(), request.headers());
     if visit.pool.evm().is_none() {
-        return Box::pin(async move { Ok(crate::forward::respond(&visit, &pulse, request).await) });
+        if let Some(sheet) = &visit.sheet {
+            sheet.http(request.method(), request.uri());
+        }
+        return Box::pin(async move {
+            let response = crate::forward::respond(&visit, &pulse, request).await;
+            Ok(visit.close(response))
+        });
     }
     if let Some(slot) = slot
         && socket::is_asked_for(&request)
     {
-        return at_once(socket::accept(&visit, request, slot));
+        let response = socket::accept(&visit, request, slot);
+        return at_once(visit.close(response));
     }
     if request.method() != Method::POST {
         let message = "SW0311: this is a JSON-RPC endpoint: POST one call or a batch to it";
         let mut response = error(StatusCode::METHOD_NOT_ALLOWED, code::INVALID_REQUEST, message);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return at_once(response);
+        return at_once(visit.close(response));
     }
     let body = request.into_body();
-    Box::pin(async move { Ok(calls(&visit, &pulse, body).await) })
+    Box::pin(async move {
+        let response = calls(&visit, &pulse, body).await;
+        Ok(visit.close(response))
+    })
 }
 
 /// An answer that needs nobody else.
@@ -75,7 +85,11 @@ async fn calls(visit: &Visit, pulse: &Arc<Pulse>, body: Incoming) -> Response<Re
         Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
-    match envelope::parse_request(&body, limits.batch) {
+    let request = envelope::parse_request(&body, limits.batch);
+    if let Some(sheet) = &visit.sheet {
+        sheet.asked(&request, body.len());
+    }
+    match request {
         Ok(envelope::Request::Single(call)) => single(call::answer(visit, &call).await, &visit.pool),
         // Boxed, so that the room of the usual call is not that of the largest.
         Ok(envelope::Request::Batch(calls)) => Box::pin(batch(visit, calls)).await,

@@ -5,13 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use crate::{feed::Spot, pool::Pool, worker::Worker};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::{ReplyBody, sheet::Sheet, told};
+use crate::{call::Trail, feed::Spot, pool::Pool, trace::Context, worker::Worker};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     /// Where it connects from.
-    #[expect(dead_code, reason = "limits by address and the access log read it")]
     pub(crate) address: IpAddr,
 }
 
@@ -22,12 +24,51 @@ pub(crate) struct Visit {
     pub(crate) client: Client,
     /// Where it came in on a WebSocket, if it did.
     pub(crate) spot: Option<Spot>,
+    /// The way that its calls have gone.
+    pub(crate) trail: Trail,
+    /// Its account, if anybody wants one.
+    pub(crate) sheet: Option<Sheet>,
 }
 
 impl Visit {
+    /// Begins with a request that has these headers.
+    pub(crate) fn new(worker: Arc<Worker>, pool: Arc<Pool>, client: Client, headers: &HeaderMap) -> Self {
+        let accounts = worker.accounts.as_ref();
+        let sheet = accounts.and_then(|to| Sheet::open(to, worker.clock, &pool, client.address, headers));
+        let traced = sheet.as_ref().and_then(Sheet::trace).is_some_and(|trace| trace.sampled);
+        Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet }
+    }
+
     /// One of the gateway's own.
     pub(crate) fn of_the_house(worker: Arc<Worker>, pool: Arc<Pool>) -> Self {
         let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-        Self { worker, pool, client, spot: None }
+        Self { worker, pool, client, spot: None, trail: Trail::default(), sheet: None }
+    }
+
+    /// Where in which trace it is, if that is of interest.
+    pub(crate) fn trace(&self) -> Option<Context> {
+        self.sheet.as_ref()?.trace()
+    }
+
+    /// Ends with an answer of that length to a message of a socket.
+    pub(crate) fn end(&self, sent: usize) {
+        if let Some(sheet) = &self.sheet {
+            sheet.answer(&self.pool, &self.trail, StatusCode::OK);
+            sheet.sent(sent);
+        }
+    }
+
+    /// Ends with this answer, which is told how it came about. Its account is closed once it has gone out.
+    pub(crate) fn close(self, mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+        let age_ms = || {
+            let moved = self.pool.state.heads.load().moved;
+            self.worker.clock.mono().since(moved).as_millis() as u64
+        };
+        told::tell(&self.pool, &self.trail, age_ms, response.headers_mut());
+        if let Some(sheet) = self.sheet {
+            sheet.answer(&self.pool, &self.trail, response.status());
+            response.body_mut().account(sheet);
+        }
+        response
     }
 }

@@ -8,15 +8,15 @@ use std::{
 
 use seawall_chain::ChainId;
 use seawall_gateway::{
-    Event, Events, Gateway, UpstreamView,
+    Account, Accounts, Event, Events, Gateway, UpstreamView, Wanted,
     core::breaker::State,
     estate::{
-        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, SocketLimits,
+        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, SocketLimits, Tell,
         UpstreamSection, WhenHalted,
     },
 };
 use seawall_model::{Cause, Name, Secret};
-use seawall_runtime::{Machine, metrics::Metrics, net::Endpoint, tasks::Supervisor};
+use seawall_runtime::{Machine, metrics::Metrics, net::Endpoint, random::Seed, tasks::Supervisor};
 use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 
 use crate::{client::PATIENCE, node::CHAIN, port::Port, upstream::Upstream};
@@ -33,6 +33,7 @@ pub(crate) struct House {
     pub(crate) supervisor: Supervisor,
     metrics: Metrics,
     happened: Mutex<(mpsc::Receiver<Event>, Vec<Event>)>,
+    accounts: Mutex<Option<mpsc::Receiver<Account>>>,
     _port: Port,
 }
 
@@ -43,17 +44,33 @@ impl House {
 
     /// Starts a gateway and waits until it serves.
     pub(crate) async fn with(limits: Limits, pools: Vec<PoolSection>) -> Self {
+        Self::at_work(limits, pools, None).await
+    }
+
+    /// One that hands in accounts of requests.
+    pub(crate) async fn told(wanted: Wanted, pools: Vec<PoolSection>) -> Self {
+        Self::at_work(limits(), pools, Some(Accounts::queue(wanted, Seed::new(1)))).await
+    }
+
+    async fn at_work(
+        limits: Limits,
+        pools: Vec<PoolSection>,
+        accounts: Option<(Accounts, mpsc::Receiver<Account>)>,
+    ) -> Self {
+        let (accounts, taken) = accounts.unzip();
         let port = Port::new();
         let at = port.at();
         let section = GatewaySection { listen: vec![at], workers: 2, limits, pools };
         let machine = Machine::system(None).unwrap();
         let (events, happened) = Events::queue();
-        let gateway = Arc::new(Gateway::new(section.clone(), &machine, events).unwrap());
+        let gateway = Gateway::new(section.clone(), &machine, events).unwrap().with_accounts(accounts);
+        let gateway = Arc::new(gateway);
         let supervisor = Supervisor::new(machine.clock, &machine.metrics);
         gateway.start(&supervisor);
         let happened = Mutex::new((happened, Vec::new()));
         let metrics = machine.metrics;
-        let house = Self { at, section, gateway, supervisor, metrics, happened, _port: port };
+        let accounts = Mutex::new(taken);
+        let house = Self { at, section, gateway, supervisor, metrics, happened, accounts, _port: port };
         until("the gateway serves", || house.gateway.is_ready().then_some(())).await;
         let began = Instant::now();
         while TcpStream::connect(at).await.is_err() {
@@ -61,6 +78,11 @@ impl House {
             tokio::time::sleep(LOOK).await;
         }
         house
+    }
+
+    /// The next account of a request that has come, if one has.
+    pub(crate) fn account(&self) -> Option<Account> {
+        self.accounts.lock().unwrap().as_mut()?.try_recv().ok()
     }
 
     /// What is told of an upstream, by its place in its pool.
@@ -195,6 +217,7 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
         attempts: 4,
         budget_share: 1.0,
         budget_floor: 1_000,
+        tell: Tell::NOTHING,
     }
 }
 

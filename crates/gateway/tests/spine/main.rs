@@ -25,5 +25,6 @@ mod reload;
 mod socket;
 mod streaming;
 mod subscribe;
+mod told;
 mod upstream;
 mod write;

@@ -6,6 +6,7 @@
 
 mod labels;
 mod process;
+mod reading;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 pub use labels::Labels;
 pub use process::Build;
+pub use reading::read_counter;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,11 +1,13 @@
 //! The daemon: every part of the house, wired. The same wiring runs on a real machine and in a
 //! simulation; what differs comes in as [`Parts`].
 
+mod access;
 mod admin;
 mod cordon;
 mod journal;
 mod records;
 mod reload;
+mod traces;
 mod verdicts;
 
 use std::{
@@ -101,6 +103,14 @@ pub enum DaemonError {
     /// The gateway cannot serve the estate.
     #[error("SW0204: {0}")]
     Gateway(#[from] ReloadError),
+    /// The access log cannot be opened.
+    #[error("SW0215: the access log `{}` cannot be opened: {cause}", path.display())]
+    Access {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
     /// A task that the process cannot do without has failed.
     #[error("SW0205: task `{task}` failed: {error}")]
     Fatal {
@@ -123,10 +133,14 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
 
     let (events, happened) = Events::queue();
+    let mut access = None;
     let gateway = match &estate.gateway {
         Some(section) if roles.gateway => {
             free(&machine, &section.listen, "the gateway")?;
-            let gateway = Arc::new(Gateway::new(section.clone(), &machine, events)?);
+            let accounts = access::start(&estate, &machine, &supervisor)?;
+            access = accounts.as_ref().map(|(_, access)| access.clone());
+            let gateway = Gateway::new(section.clone(), &machine, events)?;
+            let gateway = Arc::new(gateway.with_accounts(accounts.map(|(accounts, _)| accounts)));
             cordon::recall(&*state, &gateway)?;
             Some(gateway)
         }
@@ -192,6 +206,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         scribe: scribe.clone(),
         watch,
         logs,
+        access,
+        told: (estate.log.access.clone(), estate.telemetry.clone()),
         reading: None,
         again: None,
     };

@@ -10,8 +10,8 @@ use seawall_runtime::{disk::Disk, logs::Logs, watch::Watch};
 use serde_json::json;
 use tokio::sync::{oneshot, watch as value};
 
-use super::{Load, records::Scribe};
-use crate::estate::{Estate, LoadError};
+use super::{Load, access::Access, records::Scribe};
+use crate::estate::{AccessSection, Estate, LoadError, TelemetrySection};
 
 /// Most errors of a refused estate that go into its record.
 const ERRORS_KEPT: usize = 8;
@@ -30,6 +30,10 @@ pub(super) struct Reloader {
     pub(super) scribe: Scribe,
     pub(super) watch: Option<Watch>,
     pub(super) logs: Option<Logs>,
+    /// Opened anew when an operator asks for a reload.
+    pub(super) access: Option<Access>,
+    /// The access log and telemetry as they are wired.
+    pub(super) told: (Option<AccessSection>, TelemetrySection),
     /// The estate being read. A disk may take its time over it; nobody waits for it meanwhile.
     pub(super) reading: Option<Reading>,
     /// Reading was called for again meanwhile, and whether by an operator.
@@ -52,6 +56,9 @@ impl Reloader {
     /// Begins to read the estate anew; [`Self::go_on`] takes it over. `asked` is true if an operator asked for
     /// it; then an estate that has not changed is taken over as well, since a secret it refers to may have.
     pub(super) fn begin(&mut self, asked: bool) {
+        if let (true, Some(access)) = (asked, &self.access) {
+            access.reopen();
+        }
         if self.reading.is_some() {
             self.again = Some(asked || self.again == Some(true));
             return;
@@ -110,6 +117,11 @@ impl Reloader {
         };
         if estate.digest == self.digest && estate.gateway == self.section && !asked {
             return;
+        }
+        let told = (&estate.log.access, &estate.telemetry);
+        if self.gateway.is_some() && told != (&self.told.0, &self.told.1) {
+            let why = "`log.access` or `telemetry` changed: upgrade or restart to take it over";
+            return self.refuse(why, &[]);
         }
         if let (Some(gateway), Some(section)) = (&self.gateway, &estate.gateway)
             && let Err(error) = gateway.reload(section.clone())

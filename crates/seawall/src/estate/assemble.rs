@@ -13,10 +13,10 @@ use seawall_model::{
 };
 
 use super::{
-    Estate, LoadError, LogSection, Report, Surroundings,
+    Estate, LoadError, LogSection, Report, Surroundings, TelemetrySection,
     files::Files,
     root::{RawIdentity, RawListen, RawRoot},
-    secrets,
+    secrets, telemetry,
 };
 
 /// Most data-path threads.
@@ -36,6 +36,7 @@ pub(super) fn assemble(files: Files, with: &Surroundings<'_>) -> Result<Estate, 
             admin: judged.admin,
             admin_token: judged.admin_token,
             log: judged.log,
+            telemetry: judged.telemetry,
             gateway: judged.gateway,
             journal: judged.journal,
             graph: judged.graph,
@@ -56,6 +57,7 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
         one(&mut all.limits, root.limits, "limits", problems);
         one(&mut all.journal, root.journal, "journal", problems);
         one(&mut all.log, root.log, "log", problems);
+        one(&mut all.telemetry, root.telemetry, "telemetry", problems);
         many(&mut all.providers, root.providers, "provider", problems);
         many(&mut all.teams, root.teams, "team", problems);
         many(&mut all.services, root.services, "service", problems);
@@ -97,6 +99,7 @@ struct Judged {
     admin: std::net::SocketAddr,
     admin_token: Option<Secret>,
     log: LogSection,
+    telemetry: TelemetrySection,
     gateway: Option<gateway::GatewaySection>,
     journal: Option<seawall_journal::estate::JournalSection>,
     graph: Graph,
@@ -122,7 +125,10 @@ fn judge(
     let journal = root.journal.as_ref().map(|at| at.value.validate(problems));
     let admin_token = admin_token(&listen, &resolve, problems);
     let log = root.log.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
-    let log = LogSection { format: log.format, level: log.level };
+    let access = telemetry::access(&log, problems);
+    let log = LogSection { format: log.format, level: log.level, access };
+    let told = root.telemetry.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
+    let told = telemetry::telemetry(&told, problems);
     let identity: RawIdentity =
         root.estate.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     Some(Judged {
@@ -130,6 +136,7 @@ fn judge(
         admin: listen.admin.value,
         admin_token: admin_token?,
         log,
+        telemetry: told?,
         gateway: gateway?,
         journal: match journal {
             Some(good) => Some(good?),

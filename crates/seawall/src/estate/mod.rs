@@ -5,6 +5,7 @@ mod files;
 mod report;
 mod root;
 mod secrets;
+mod telemetry;
 
 use std::{env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
 
@@ -15,6 +16,7 @@ use seawall_runtime::disk::Disk;
 
 pub use report::Report;
 pub use root::{LogFormat, LogLevel, schema};
+pub use telemetry::{AccessSection, Collector, TelemetrySection};
 
 /// An estate that can be run.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Estate {
     pub admin_token: Option<Secret>,
     /// How to log.
     pub log: LogSection,
+    /// What others are told of requests.
+    pub telemetry: TelemetrySection,
     /// The gateway, if there are pools.
     pub gateway: Option<GatewaySection>,
     /// The journal, if there is to be one.
@@ -42,12 +46,14 @@ pub struct Estate {
 }
 
 /// How to log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSection {
     /// What a line looks like.
     pub format: LogFormat,
     /// What is worth a line.
     pub level: LogLevel,
+    /// The access log, if there is to be one.
+    pub access: Option<AccessSection>,
 }
 
 /// What an estate is read with: the only way to files, variables and the machine.

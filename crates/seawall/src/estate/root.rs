@@ -8,6 +8,7 @@ use seawall_model::{
     Name, choice,
     estate::{At, Decode, Node, Problems, RawNeed, RawProvider, RawService, RawTeam, SecretSource, Table},
     section,
+    units::Percent,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ section! {
         journal: At<RawJournal>, optional;
         /// What is logged, and how.
         log: At<RawLog>, optional;
+        /// What others are told of requests; nothing if this is absent.
+        telemetry: At<RawTelemetry>, optional;
         /// Who operates upstreams.
         providers: Table<RawProvider>, default({});
         /// Who owns services.
@@ -66,6 +69,33 @@ section! {
         format: LogFormat, default("human");
         /// The least that is worth a line.
         level: LogLevel, default("info");
+        /// The access log: a file that lines are added to, `stdout` or `stderr`; none is kept if absent.
+        access: At<String>, optional;
+        /// Share of requests that the access log has a line of.
+        access_sample: Percent, default("100%");
+    }
+}
+
+section! {
+    /// What others are told of requests.
+    pub(super) struct RawTelemetry {
+        /// Where traces are sent: an OpenTelemetry collector that takes OTLP over HTTP, as in
+        /// `http://127.0.0.1:4318`; none are if absent.
+        otlp: At<String>, optional;
+        /// Share of requests that are traced.
+        sample: Percent, default("1%");
+        /// What becomes of `traceparent`: `pass` takes up a client's and sends upstreams one, `ignore` does neither.
+        traceparent: TraceParent, default("ignore");
+    }
+}
+
+choice! {
+    /// What becomes of `traceparent` (W3C Trace Context).
+    pub enum TraceParent {
+        /// A client's is taken up, and upstreams are sent one.
+        Pass = "pass",
+        /// A client's is none of our business, and upstreams are sent none.
+        Ignore = "ignore",
     }
 }
 

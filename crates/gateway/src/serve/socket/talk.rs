@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use http::HeaderMap;
 use hyper_util::rt::TokioIo;
 use seawall_chain::envelope;
 use seawall_model::Name;
@@ -206,14 +207,11 @@ impl Talk {
         };
         self.messages += 1;
         let message = self.messages;
-        let visit = Visit {
-            worker: self.worker.clone(),
-            pool,
-            client: self.client.clone(),
-            spot: Some(Spot { line: self.line.clone(), message }),
-        };
+        let mut visit = Visit::new(self.worker.clone(), pool, self.client.clone(), &HeaderMap::new());
+        visit.spot = Some(Spot { line: self.line.clone(), message });
         self.calls.push(Box::pin(async move {
             let answer = answer(&visit, &text).await;
+            visit.end(answer.as_ref().map_or(0, Bytes::len));
             drop(busy);
             (message, answer)
         }));
@@ -281,7 +279,11 @@ impl Talk {
 /// What a message is answered with; `None` if it was nothing but notifications.
 async fn answer(visit: &Visit, text: &[u8]) -> Option<Bytes> {
     let limits = &visit.worker.limits;
-    match envelope::parse_request(text, limits.batch) {
+    let request = envelope::parse_request(text, limits.batch);
+    if let Some(sheet) = &visit.sheet {
+        sheet.asked(&request, text.len());
+    }
+    match request {
         Ok(envelope::Request::Single(call)) => match call::answer(visit, &call).await {
             Reply::Whole(body) | Reply::Refused(body, _) => Some(body),
             Reply::Large(large) => Some(
