@@ -1,6 +1,6 @@
 //! What Seawall knows about chains: the JSON-RPC [`envelope`], the [`method`]s and what they read, block
 //! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`], the agreed
-//! [`heads`] of a pool, and the [`capability`] an upstream was seen to lack.
+//! [`heads`] of a pool, what [`keep`]s an answer to them, and the [`capability`] an upstream was seen to lack.
 //!
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
 //! a buffer of the caller's.
@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod fault;
 mod hash;
 pub mod heads;
+pub mod keep;
 pub mod method;
 pub mod pin;
 mod scan;
