@@ -10,7 +10,7 @@ use seawall_chain::{
 use seawall_model::{Cause, Mono};
 
 use crate::{
-    core::choose::Set,
+    core::{cache::View, choose::Set, seal::Seal},
     estate::{PoolKind, PoolSection},
     pool::{Pool, Upstream},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Heads {
     pub(crate) halted: bool,
     /// Every upstream has been asked at least once.
     pub(crate) polled: bool,
+    /// What of the agreed chain has been final, and whether that still holds.
+    pub(crate) seal: Seal,
 }
 
 impl Heads {
@@ -66,6 +68,7 @@ impl Heads {
             moved: agreed.since,
             halted: agreed.halted,
             polled: before.polled || polled,
+            seal: before.seal.next(&before.history, tracker.history(), agreed.finalized),
             ..Self::default()
         };
         for (i, upstream) in agreed.upstreams.iter().enumerate() {
@@ -89,6 +92,15 @@ impl Heads {
     /// The agreed block at a height, as far as it is remembered.
     pub(crate) fn agreed(&self, number: u64) -> Option<Block> {
         self.history.get(&number).map(|hash| Block { number, hash: *hash })
+    }
+
+    /// The agreed chain, for what is kept.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            history: &self.history,
+            finalized: self.tags.and_then(|tags| tags.finalized).map(|b| b.number),
+            era: self.seal.era,
+        }
     }
 
     /// The blocks that tags mean now.

@@ -16,7 +16,7 @@ use seawall_chain::method::Class;
 use seawall_model::Cause;
 use seawall_runtime::{clock::Clock, metrics::Metrics};
 
-use crate::{event::Events, pool::Pool, routes::Routes, worker::Connections};
+use crate::{core::cache::Counts, event::Events, pool::Pool, routes::Routes, worker::Connections};
 
 /// Registers the gateway's metrics.
 pub(crate) fn register(
@@ -82,7 +82,7 @@ impl Family<'_, '_> {
 /// A counter of a pool's, and what it is called.
 type PoolCounter = (&'static str, &'static str, fn(&Pool) -> &AtomicU64);
 
-const POOL_COUNTERS: [PoolCounter; 8] = [
+const POOL_COUNTERS: [PoolCounter; 9] = [
     ("requests", "Calls received", |p| &p.state.counts.requests),
     ("refusals", "Calls answered with an error of the gateway's own", |p| &p.state.counts.failed),
     ("hedges", "Unplanned attempts begun because the first was slow", |p| &p.state.counts.hedges),
@@ -95,6 +95,7 @@ const POOL_COUNTERS: [PoolCounter; 8] = [
     ("truncated_streams", "Answers that broke off after their first byte had gone out", |p| {
         &p.state.counts.truncated_streams
     }),
+    ("coalesced", "Calls answered by what another one was told", |p| &p.state.counts.coalesced),
 ];
 
 impl Collector for Reading {
@@ -108,6 +109,7 @@ impl Collector for Reading {
         self.upstreams(&mut f, &pools)?;
         self.chains(&mut f, &pools)?;
         crate::feed::encode(&mut f, &pools)?;
+        caches(&mut f, &pools)?;
         let connections = &self.connections;
         let none = || std::iter::once(Vec::new());
         f.gauge(
@@ -212,6 +214,15 @@ impl Reading {
         });
         f.gauge("upstream_fault", "1 for what is wrong with the upstream's chain", faults)
     }
+}
+
+fn caches(f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+    let caches = || pools.iter().filter_map(|p| Some((pool(p), p.cache.as_ref()?)));
+    let count = |of: fn(&Counts) -> &AtomicU64| caches().map(move |(l, c)| (l, of(c.counts()).load(Relaxed)));
+    f.counter("cache_hits", "Calls answered by what was kept", count(|c| &c.hits))?;
+    f.counter("cache_misses", "Calls whose answer might have been kept and was not", count(|c| &c.misses))?;
+    f.counter("cache_evictions", "Kept answers that made room for others", count(|c| &c.evictions))?;
+    f.gauge("cache_bytes", "What the kept answers take", caches().map(|(l, c)| (l, c.bytes() as f64)))
 }
 
 pub(crate) fn pool(p: &Pool) -> Labels<'_> {

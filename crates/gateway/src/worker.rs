@@ -19,7 +19,7 @@ use seawall_runtime::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{account::Accounts, client::Links, estate::Limits, routes::Routes, serve};
+use crate::{account::Accounts, call::Flights, client::Links, estate::Limits, routes::Routes, serve};
 
 /// Most attempts that run on in the background after their call was answered; more are dropped.
 const BACKGROUND: usize = 1_024;
@@ -33,6 +33,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) net: Arc<dyn Net>,
     pub(crate) links: Links,
+    pub(crate) flights: Flights,
     pub(crate) limits: Limits,
     /// Swapped whole on a reload.
     pub(crate) routes: Arc<ArcSwap<Routes>>,
@@ -61,6 +62,7 @@ impl Worker {
             clock: plan.clock,
             net: plan.net,
             links: Links::default(),
+            flights: Flights::default(),
             limits: plan.limits,
             routes: plan.routes,
             connections: plan.connections,

@@ -32,9 +32,13 @@ pub fn write_call(out: &mut Vec<u8>, id: &str, method: &str, params: Option<&str
     });
 }
 
+/// Where the id of a written call begins.
+pub const CALL_ID: usize = CALL.len();
+const CALL: &str = "{\"jsonrpc\":\"2.0\",\"id\":";
+
 /// Appends a call whose parameters `params` appends, or says by `false` that there are none.
 pub fn write_call_with(out: &mut Vec<u8>, id: &str, method: &str, params: impl FnOnce(&mut Vec<u8>) -> bool) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(CALL.as_bytes());
     out.extend_from_slice(id.as_bytes());
     out.extend_from_slice(b",\"method\":");
     write_json(out, method);

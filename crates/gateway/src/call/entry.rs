@@ -6,7 +6,7 @@ use bytes::Bytes;
 use seawall_chain::{
     Hash,
     envelope::{self, Call},
-    method::Method,
+    method::{Class, Method},
     pin::{self, Mode, Reads},
     tx,
 };
@@ -18,6 +18,7 @@ use super::{
     attempt::{Ask, Prove},
     quorum::quorum,
     read::{Outcome, read},
+    share::{Way, way, written_to},
     split::Split,
     write::write,
 };
@@ -43,10 +44,9 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     }
     let now = worker.clock.mono();
     pool.state.counts.requests.fetch_add(1, Relaxed);
-    pool.state.budget().call(now);
     let deadline = now + pool.section.deadline;
     let trail = visit.trail.like();
-    let mut repins = 0;
+    let (mut repins, mut counted) = (0, false);
     let outcome = loop {
         let heads = pool.state.heads.load_full();
         trail.at(heads.latest().map(|b| b.number));
@@ -54,35 +54,32 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
             trail.by(By::Gateway);
             break Outcome::Whole(local);
         }
-        let (mut ask, hash) = ask(worker, pool, &heads, call);
-        (ask.trail, ask.trace) = (trail.like(), visit.trace());
-        let ask = Arc::new(ask);
-        let outcome = match (hash, pool.evm()) {
-            (Some(hash), Some(evm)) => Box::pin(write(ask.clone(), hash, evm, &heads, deadline)).await,
-            (None, Some(EvmSection { quorum: Some(rule), .. })) if rule.covers(&call.method) => {
-                Box::pin(quorum(ask.clone(), rule, &heads, worker.clock.mono(), deadline)).await
+        let worded = word(pool, &heads, call);
+        let (outcome, asked) = match way(worker, pool, &heads, &worded, call, deadline).await {
+            Way::Told(by, outcome) => {
+                trail.by(by);
+                (outcome, false)
             }
-            _ => {
-                read(ask.clone(), &heads, if repins == 0 { now } else { worker.clock.mono() }, deadline).await
+            Way::Asks(asking) => {
+                let began = if repins == 0 && !asking.waited { now } else { worker.clock.mono() };
+                if !std::mem::replace(&mut counted, true) {
+                    pool.state.budget().call(began);
+                }
+                let outcome = upstreams(visit, call, &heads, &worded, &trail, began, deadline).await;
+                asking.answered(&worded, &outcome);
+                (outcome, true)
             }
-        };
-        trail.go_on(&ask.trail);
-        let outcome = match outcome {
-            Outcome::TooMuch { from, to, refused } => {
-                let split = Split::new(worker, pool, call, &heads, deadline, trail.like());
-                let (outcome, parts) = Box::pin(split.run(from, to, refused)).await;
-                trail.go_on(&parts);
-                outcome
-            }
-            outcome => outcome,
         };
         match outcome {
             Outcome::Reorged if repins < REPINS => {
-                if !pool.state.budget().spend(worker.clock.mono()) {
-                    pool.state.counts.budget_refused.fetch_add(1, Relaxed);
-                    break Outcome::Refused(Refusal::BudgetSpent(Vec::new()));
+                // Who was told so by another has not asked yet.
+                if asked {
+                    if !pool.state.budget().spend(worker.clock.mono()) {
+                        pool.state.counts.budget_refused.fetch_add(1, Relaxed);
+                        break Outcome::Refused(Refusal::BudgetSpent(Vec::new()));
+                    }
+                    pool.state.counts.retries.fetch_add(1, Relaxed);
                 }
-                pool.state.counts.retries.fetch_add(1, Relaxed);
                 repins += 1;
                 let moved = pool.state.moved.notified();
                 pool.state.nudge();
@@ -96,6 +93,40 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     }
     visit.trail.take(&trail);
     finish(worker, pool, call, outcome).await
+}
+
+/// Asks upstreams, as the estate has it done for such a call.
+async fn upstreams(
+    visit: &Visit,
+    call: &Call<'_>,
+    heads: &Heads,
+    worded: &Worded,
+    trail: &Trail,
+    began: Mono,
+    deadline: Mono,
+) -> Outcome {
+    let Visit { worker, pool, .. } = visit;
+    let mut ask = worded.ask(worker, pool, heads, call);
+    (ask.trail, ask.trace) = (trail.like(), visit.trace());
+    let ask = Arc::new(ask);
+    let outcome = match (worded.transaction, pool.evm()) {
+        (Some(hash), Some(evm)) => Box::pin(write(ask.clone(), hash, evm, heads, deadline)).await,
+        (None, Some(EvmSection { quorum: Some(rule), .. })) if rule.covers(&call.method) => {
+            Box::pin(quorum(ask.clone(), rule, heads, worker.clock.mono(), deadline)).await
+        }
+        _ => read(ask.clone(), heads, began, deadline).await,
+    };
+    trail.go_on(&ask.trail);
+    written_to(pool, call, worded);
+    match outcome {
+        Outcome::TooMuch { from, to, refused } => {
+            let split = Split::new(worker, pool, call, heads, deadline, trail.like());
+            let (outcome, parts) = Box::pin(split.run(from, to, refused)).await;
+            trail.go_on(&parts);
+            outcome
+        }
+        outcome => outcome,
+    }
 }
 
 /// What the agreed head, or the estate, answers by itself.
@@ -117,25 +148,34 @@ fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes
     Some(out.into())
 }
 
-/// The call as upstreams are asked it; with the hash if it is a transaction.
-pub(super) fn ask(
-    worker: &Arc<Worker>,
-    pool: &Arc<Pool>,
-    heads: &Heads,
-    call: &Call<'_>,
-) -> (Ask, Option<Hash>) {
+/// A call as upstreams are asked it.
+pub(super) struct Worded {
+    body: Bytes,
+    /// Where the part of it begins that is the same whatever the id is.
+    said: usize,
+    /// Where its parameters begin; they end with its last brace.
+    params: usize,
+    pub(super) method: Method,
+    pub(super) reads: Option<Reads>,
+    /// The hash of the transaction that it sends, if it is one.
+    pub(super) transaction: Option<Hash>,
+}
+
+/// Words a call as upstreams are asked it, pinned to the agreed chain.
+pub(super) fn word(pool: &Pool, heads: &Heads, call: &Call<'_>) -> Worded {
     let method = Method::lookup(&call.method);
-    let id = call.id.map_or("0", RawValue::get);
-    let hash = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
+    let id = id(call);
+    let transaction = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
     // Other ways to send cannot be looked up by hash here: they go out once.
-    let idempotent = method.idempotent && (!method.raw_transaction || hash.is_some());
+    let idempotent = method.idempotent && (!method.raw_transaction || transaction.is_some());
     let method = Method { idempotent, ..method };
     let given = call.params.map(RawValue::get);
     // Room for what is around them, and for a block's hash.
     let room = 160 + id.len() + call.method.len() + given.map_or(0, str::len);
     let mut body = Vec::with_capacity(room);
-    let (mut reads, mut rewritten) = (None, false);
+    let (mut reads, mut rewritten, mut params) = (None, false, 0);
     envelope::write_call_with(&mut body, id, &call.method, |out| {
+        params = out.len();
         if let Some(evm) = pool.evm() {
             (reads, rewritten) = pinned(out, evm, &method, heads, call);
         }
@@ -145,23 +185,60 @@ pub(super) fn ask(
         }
         rewritten || given.is_some()
     });
-    let ask = Ask {
-        worker: worker.clone(),
-        pool: pool.clone(),
-        name: (&*call.method).into(),
-        prove: prove(&method, reads, heads),
-        method,
-        body: body.into(),
-        id: RawValue::from_string(id.to_owned()).expect("an id that was parsed is JSON"),
-        reads,
-        agreed: heads.latest().map(|b| b.number),
-        history: heads.history.clone(),
-        is_part: false,
-        hold: worker.limits.verified_answer,
-        trail: Trail::default(),
-        trace: None,
-    };
-    (ask, hash)
+    Worded { body: body.into(), said: envelope::CALL_ID + id.len(), params, method, reads, transaction }
+}
+
+fn id<'a>(call: &Call<'a>) -> &'a str {
+    call.id.map_or("0", RawValue::get)
+}
+
+impl Worded {
+    /// Method and parameters.
+    pub(super) fn said(&self) -> &[u8] {
+        &self.body[self.said..]
+    }
+
+    /// As [`Self::said`], to be held.
+    pub(super) fn said_bytes(&self) -> Bytes {
+        self.body.slice(self.said..)
+    }
+
+    /// The parameters; empty if there are none.
+    pub(super) fn params(&self) -> &str {
+        let params = self.body.get(self.params..self.body.len().saturating_sub(1)).unwrap_or_default();
+        str::from_utf8(params).unwrap_or_default()
+    }
+
+    /// May one answer serve all who ask this at once?
+    pub(super) fn is_shared(&self) -> bool {
+        let method = &self.method;
+        method.idempotent && !method.sticky && method.class != Class::Write
+    }
+
+    /// The call, ready to be asked.
+    fn ask(&self, worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -> Ask {
+        Ask {
+            worker: worker.clone(),
+            pool: pool.clone(),
+            name: (&*call.method).into(),
+            prove: prove(&self.method, self.reads, heads),
+            method: self.method,
+            body: self.body.clone(),
+            id: RawValue::from_string(id(call).to_owned()).expect("an id that was parsed is JSON"),
+            reads: self.reads,
+            agreed: heads.latest().map(|b| b.number),
+            history: heads.history.clone(),
+            is_part: false,
+            hold: worker.limits.verified_answer,
+            trail: Trail::default(),
+            trace: None,
+        }
+    }
+}
+
+/// The call as upstreams are asked it, ready to be asked.
+pub(super) fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &Call<'_>) -> Ask {
+    word(pool, heads, call).ask(worker, pool, heads, call)
 }
 
 fn pinned(

@@ -7,6 +7,7 @@ mod quorum;
 mod race;
 mod read;
 mod refusal;
+mod share;
 mod split;
 mod trail;
 mod write;
@@ -20,6 +21,7 @@ pub(crate) use attempt::Ask;
 pub(crate) use entry::answer;
 pub(crate) use judge::{asked_wait, status_fault};
 pub(crate) use refusal::Refusal;
+pub(crate) use share::Flights;
 pub(crate) use trail::{By, Trail};
 
 use crate::client::Link;

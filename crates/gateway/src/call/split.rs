@@ -104,7 +104,7 @@ impl<'a> Split<'a> {
             let params = RawValue::from_string(params).expect("numbers, written into what was JSON");
             let method = Cow::Borrowed(&*self.call.method);
             let part = Call { id: self.call.id, method, params: Some(&params) };
-            let (mut ask, _) = ask(self.worker, self.pool, self.heads, &part);
+            let mut ask = ask(self.worker, self.pool, self.heads, &part);
             ask.is_part = true;
             ask.trail = self.trail.like();
             let ask = Arc::new(ask);

@@ -3,8 +3,11 @@
 
 pub mod breaker;
 pub mod budget;
+pub mod cache;
 pub mod choose;
 pub mod feed;
+pub mod flights;
 pub mod pace;
 pub mod quorum;
 pub mod rate;
+pub mod seal;

@@ -1,5 +1,6 @@
 //! The gateway's section of the estate, validated: listeners, pools, upstreams and limits.
 
+mod cache;
 mod headers;
 mod pool;
 pub mod raw;
@@ -115,6 +116,15 @@ pub struct EvmSection {
     pub when_halted: WhenHalted,
     /// Reads that several providers must answer alike.
     pub quorum: Option<Quorum>,
+    /// Answers that are kept and shared, if any are.
+    pub cache: Option<CacheSection>,
+}
+
+/// What a pool keeps of answers. Calls in flight are shared besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSection {
+    /// Most bytes that the kept answers take; none are kept if 0.
+    pub size: u64,
 }
 
 /// Reads that several providers must answer alike.

@@ -227,6 +227,10 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
             Some(at) => Some(quorum(at, raw, problems)?),
             None => None,
         },
+        cache: match &pool.cache {
+            Some(at) => Some(super::cache::validate(at, problems)?),
+            None => None,
+        },
     })
 }
 
@@ -297,6 +301,7 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     foreign("when_halted", pool.when_halted.as_ref(), "http", problems);
     foreign("halted_wait", pool.halted_wait.as_ref(), "http", problems);
     foreign("quorum", pool.quorum.as_ref(), "http", problems);
+    foreign("cache", pool.cache.as_ref(), "http", problems);
     foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
     let Some(methods) = &pool.retry_methods else {
         let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];

@@ -108,6 +108,8 @@ section! {
         halted_queue: At<u32>, optional;
         /// Reads that several providers must answer alike (`evm`).
         quorum: At<RawQuorum>, optional;
+        /// Answers that are kept and shared (`evm`); none if absent.
+        cache: At<RawCache>, optional;
         /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
         retry_methods: Vec<At<String>>, optional;
         /// Time a client's call may take in all.
@@ -130,6 +132,14 @@ section! {
         headers: Vec<At<RawTell>>, default([]);
         /// The upstreams.
         upstreams: Vec<At<RawUpstream>>, default([]);
+    }
+}
+
+section! {
+    /// Answers that are kept, and calls that are shared by those who ask the same at once.
+    pub struct RawCache {
+        /// Most memory that the kept answers take; with `0B` none are kept, and calls are still shared.
+        size: At<Bytes>, default("64MiB");
     }
 }
 

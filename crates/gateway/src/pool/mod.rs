@@ -27,6 +27,7 @@ use crate::{
     core::{
         breaker::Admission,
         budget::Budget,
+        cache::Cache,
         choose::{Set, choose},
     },
     estate::{PoolKind, PoolSection},
@@ -45,6 +46,8 @@ pub(crate) struct Pool {
     pub(crate) upstreams: Vec<Upstream>,
     /// The upstreams of each provider.
     pub(crate) providers: Vec<Set>,
+    /// Answers that are kept, if the estate has any kept.
+    pub(crate) cache: Option<Arc<Cache>>,
     pub(crate) state: Arc<PoolState>,
 }
 
@@ -68,6 +71,8 @@ pub(crate) struct PoolState {
     random: AtomicU64,
     /// Transactions that wait for the chain to move.
     pub(crate) waiting: AtomicU32,
+    /// Calls ended that may have changed something.
+    pub(crate) writes: AtomicU64,
     pub(crate) counts: Arc<PoolCounts>,
     /// What subscribers are told.
     pub(crate) feed: Arc<Feed>,
@@ -85,6 +90,7 @@ pub(crate) struct PoolCounts {
     pub(crate) budget_refused: AtomicU64,
     pub(crate) unknown_writes: AtomicU64,
     pub(crate) truncated_streams: AtomicU64,
+    pub(crate) coalesced: AtomicU64,
 }
 
 impl Pool {
@@ -119,7 +125,8 @@ impl Pool {
             before => Arc::new(PoolState::new(&section, &upstreams, before, events, seed, now)),
         };
         state.budget().set(section.budget_share, section.budget_floor);
-        Self { component: section.component(), section, upstreams, providers, state }
+        let cache = cache(&section, before, seed);
+        Self { component: section.component(), section, upstreams, providers, cache, state }
     }
 
     /// Would the state kept by index hold for these upstreams too?
@@ -327,6 +334,7 @@ impl PoolState {
             ejecting: Mutex::new(()),
             random: AtomicU64::new(seed),
             waiting: AtomicU32::new(0),
+            writes: AtomicU64::new(0),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
             feed: before.map_or_else(|| Arc::new(Feed::new(!seed)), |before| before.state.feed.clone()),
             events,
@@ -349,6 +357,19 @@ impl PoolState {
 
     pub(crate) fn tracker(&self) -> MutexGuard<'_, Tracker> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The cache that the estate asks for: the one from before, if it asks for no other.
+fn cache(section: &PoolSection, before: Option<&Pool>, seed: u64) -> Option<Arc<Cache>> {
+    let wanted = |kind: &PoolKind| match kind {
+        PoolKind::Evm(evm) => evm.cache.map(|c| c.size).filter(|size| *size > 0),
+        PoolKind::Http(_) => None,
+    };
+    let size = wanted(&section.kind)?;
+    match before {
+        Some(before) if wanted(&before.section.kind) == Some(size) => before.cache.clone(),
+        Some(_) | None => Some(Arc::new(Cache::new(size, seed))),
     }
 }
 

@@ -187,6 +187,7 @@ pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
         broadcast: 2,
         when_halted: WhenHalted::Pass,
         quorum: None,
+        cache: None,
     };
     pool("chain", PoolKind::Evm(evm), upstreams)
 }
