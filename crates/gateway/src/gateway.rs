@@ -12,6 +12,7 @@ use seawall_chain::method::Class;
 use seawall_model::{ComponentId, Fact, Traffic};
 use seawall_runtime::{
     Machine,
+    net::server_tls::ServerTlsError,
     random::Seed,
     tasks::{Backoff, Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
 };
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use crate::{
     account::Accounts,
     core::choose::MAX_UPSTREAMS,
+    door::Door,
     estate::GatewaySection,
     event::Events,
     feed::{self, Feeds},
@@ -38,6 +40,7 @@ pub struct Gateway {
     machine: Machine,
     section: Mutex<GatewaySection>,
     routes: Arc<ArcSwap<Routes>>,
+    door: Option<Arc<Door>>,
     connections: Arc<Connections>,
     events: Events,
     accounts: Option<Accounts>,
@@ -63,6 +66,9 @@ pub enum ReloadError {
     /// More upstreams than a pool can have.
     #[error("pool `{0}` has more than {MAX_UPSTREAMS} upstreams")]
     TooManyUpstreams(seawall_model::Name),
+    /// A certificate, or what clients' certificates are checked against, cannot be used.
+    #[error(transparent)]
+    Tls(#[from] ServerTlsError),
 }
 
 /// There is no such upstream.
@@ -74,10 +80,12 @@ impl Gateway {
     /// A gateway for `section`. Nothing is bound and nothing is asked until [`Self::start`].
     pub fn new(section: GatewaySection, machine: &Machine, events: Events) -> Result<Self, ReloadError> {
         check(&section)?;
+        let door = section.tls.as_ref().map(Door::new).transpose()?;
         let routes = Arc::new(ArcSwap::from_pointee(Routes::default()));
         let gateway = Self {
             machine: machine.clone(),
             routes: routes.clone(),
+            door,
             connections: Arc::default(),
             events,
             accounts: None,
@@ -93,6 +101,10 @@ impl Gateway {
             gateway.events.clone(),
             machine.clock,
         );
+        if let Some(door) = &gateway.door {
+            door.register(&machine.metrics);
+            gateway.tell_ended(door);
+        }
         Ok(gateway)
     }
 
@@ -125,6 +137,7 @@ impl Gateway {
             net: self.machine.net.clone(),
             limits: section.limits,
             listen: section.listen,
+            door: self.door.clone(),
             routes: self.routes.clone(),
             connections: self.connections.clone(),
             accounts: self.accounts.clone(),
@@ -178,6 +191,17 @@ impl Gateway {
         if section.limits != current.limits {
             return Err(ReloadError::NeedsRestart("limits"));
         }
+        let prepared = match (&self.door, &section.tls, &current.tls) {
+            (None, None, _) => None,
+            (Some(door), Some(tls), Some(running)) if tls.bound() == running.bound() => {
+                Some((door, door.prepare(tls)?))
+            }
+            (_, _, _) => return Err(ReloadError::NeedsRestart("listen.tls")),
+        };
+        if let Some((door, prepared)) = prepared {
+            door.change(prepared);
+            self.tell_ended(door);
+        }
         self.routes.store(Arc::new(self.build(&section)));
         *current = section;
         self.reloads.send_modify(|n| *n += 1);
@@ -191,7 +215,14 @@ impl Gateway {
 
     /// Where clients connect.
     pub fn listen(&self) -> Vec<SocketAddr> {
-        self.section.lock().unwrap_or_else(PoisonError::into_inner).listen.clone()
+        self.section.lock().unwrap_or_else(PoisonError::into_inner).addresses()
+    }
+
+    /// Clients refuse a certificate that has ended; whoever runs this should hear it first.
+    fn tell_ended(&self, door: &Door) {
+        for certificate in door.ended(self.machine.clock.wall()) {
+            tracing::error!(code = "SW0230", certificate, "a certificate that clients are shown has ended");
+        }
     }
 
     /// True once every pool has been polled and somebody in it may be asked.

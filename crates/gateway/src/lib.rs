@@ -8,6 +8,7 @@ mod account;
 mod call;
 mod client;
 pub mod core;
+mod door;
 pub mod estate;
 mod event;
 mod feed;

@@ -19,7 +19,15 @@ use seawall_runtime::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{account::Accounts, call::Flights, client::Links, estate::Limits, routes::Routes, serve};
+use crate::{
+    account::Accounts,
+    call::Flights,
+    client::Links,
+    door::Door,
+    estate::Limits,
+    routes::Routes,
+    serve::{self, Client},
+};
 
 /// Most attempts that run on in the background after their call was answered; more are dropped.
 const BACKGROUND: usize = 1_024;
@@ -86,6 +94,8 @@ pub(crate) struct Plan {
     pub(crate) net: Arc<dyn Net>,
     pub(crate) limits: Limits,
     pub(crate) listen: Vec<SocketAddr>,
+    /// Where it listens over TLS.
+    pub(crate) door: Option<Arc<Door>>,
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) accounts: Option<Accounts>,
@@ -93,12 +103,14 @@ pub(crate) struct Plan {
 
 /// Runs a worker until it is told to stop and its connections have ended.
 pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError> {
-    let mut listeners = Vec::with_capacity(plan.listen.len());
-    for at in &plan.listen {
+    let mut listeners = Vec::new();
+    let plain = plan.listen.len();
+    for at in plan.listen.iter().chain(plan.door.iter().flat_map(|door| &door.listen)) {
         let listener =
             plan.net.listen(*at, true).map_err(|e| TaskError::new(format!("cannot listen on {at}: {e}")))?;
         listeners.push(listener);
     }
+    let door = plan.door.clone();
     let (worker, mut background) = Worker::new(plan);
     let mut tasks = JoinSet::new();
     let mut reap = tokio::time::interval(REAP);
@@ -108,8 +120,11 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
             biased;
             () = shutdown.requested() => break,
             accepted = accept(&mut listeners) => match accepted {
-                Ok((conn, from)) => admit(&worker, conn, from, &shutdown, &mut tasks),
-                Err(error) => {
+                (Ok((conn, from)), i) => {
+                    let door = door.as_ref().filter(|_| i >= plain);
+                    admit(&worker, conn, from, door, &shutdown, &mut tasks);
+                }
+                (Err(error), _) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -126,12 +141,20 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
     Ok(())
 }
 
-async fn accept(listeners: &mut [Box<dyn Listener>]) -> std::io::Result<(Conn, SocketAddr)> {
-    let (accepted, _, _) = select_all(listeners.iter_mut().map(|l| l.accept())).await;
-    accepted
+/// The next connection, and which listener it came in by.
+async fn accept(listeners: &mut [Box<dyn Listener>]) -> (std::io::Result<(Conn, SocketAddr)>, usize) {
+    let (accepted, i, _) = select_all(listeners.iter_mut().map(|l| l.accept())).await;
+    (accepted, i)
 }
 
-fn admit(worker: &Arc<Worker>, conn: Conn, from: SocketAddr, shutdown: &Shutdown, tasks: &mut JoinSet<()>) {
+fn admit(
+    worker: &Arc<Worker>,
+    conn: Conn,
+    from: SocketAddr,
+    door: Option<&Arc<Door>>,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<()>,
+) {
     let connections = &worker.connections;
     if connections.open.fetch_add(1, Relaxed) >= worker.limits.connections {
         connections.open.fetch_sub(1, Relaxed);
@@ -139,10 +162,20 @@ fn admit(worker: &Arc<Worker>, conn: Conn, from: SocketAddr, shutdown: &Shutdown
         return; // closed at once: better than to be left waiting
     }
     let (worker, shutdown) = (worker.clone(), shutdown.clone());
-    tasks.spawn(async move {
-        serve::connection(worker.clone(), conn, from, shutdown).await;
-        worker.connections.open.fetch_sub(1, Relaxed);
-    });
+    match door.cloned() {
+        None => tasks.spawn(async move {
+            serve::connection(worker.clone(), conn, Client::new(from, None), shutdown).await;
+            worker.connections.open.fetch_sub(1, Relaxed);
+        }),
+        // In the connection's own task: a handshake keeps nobody else from being accepted.
+        Some(door) => tasks.spawn(async move {
+            if let Some(accepted) = Box::pin(door.enter(conn)).await {
+                let client = Client::new(from, accepted.client);
+                serve::connection(worker.clone(), accepted.conn, client, shutdown).await;
+            }
+            worker.connections.open.fetch_sub(1, Relaxed);
+        }),
+    };
 }
 
 fn reap_idle(worker: &Worker) {

@@ -113,7 +113,9 @@ pub fn summary(estate: &Estate) -> String {
     };
     let mut text = format!("estate `{}` can be run{warned}\n\n", estate.name);
     text += &table(&rows);
-    let listen = estate.gateway.iter().flat_map(|g| &g.listen).map(ToString::to_string);
+    let plain = estate.gateway.iter().flat_map(|g| &g.listen).map(ToString::to_string);
+    let tls = estate.gateway.iter().filter_map(|g| g.tls.as_ref()).flat_map(|tls| &tls.listen);
+    let listen = plain.chain(tls.map(|at| format!("{at} (TLS)")));
     let listen = if estate.gateway.is_some() { list(listen) } else { "nothing: there is no pool".to_owned() };
     let journal = estate.journal.as_ref().map_or("none".to_owned(), |j| j.dir.display().to_string());
     let _ = write!(text, "\ngateway {listen}\nadmin   {}\njournal {journal}\n", estate.admin);

@@ -6,12 +6,14 @@ mod pool;
 pub mod raw;
 mod sockets;
 pub mod tell;
+mod tls;
 mod upstream;
 mod url;
 mod validate;
 
 pub use sockets::SocketLimits;
 pub use tell::Tell;
+pub use tls::{CertificateSection, ClientAuth, TlsSection};
 pub use validate::{MAX_UPSTREAMS, validate};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -25,6 +27,8 @@ use seawall_runtime::net::Endpoint;
 pub struct GatewaySection {
     /// Where clients connect.
     pub listen: Vec<SocketAddr>,
+    /// Where they connect over TLS.
+    pub tls: Option<TlsSection>,
     /// Data-path threads.
     pub workers: usize,
     /// Limits that hold for every pool.
@@ -186,6 +190,14 @@ pub struct UpstreamSection {
     pub weight: u32,
     /// Most requests a second it may be sent, if limited.
     pub rate: Option<u32>,
+}
+
+impl GatewaySection {
+    /// Everywhere that clients connect, over TLS or not.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let tls = self.tls.iter().flat_map(|tls| &tls.listen);
+        self.listen.iter().chain(tls).copied().collect()
+    }
 }
 
 impl Quorum {

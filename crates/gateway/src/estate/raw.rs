@@ -4,11 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use seawall_model::{
     Name, choice,
-    estate::{At, SecretSource, Table},
+    estate::{At, Decode, Node, Problems, SecretSource, Table},
     section,
     units::{Bytes, Percent, Rate},
 };
+use serde_json::{Value, json};
 
+pub use super::tls::RawTls;
 use super::{headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSource};
 
 /// Everything that [`validate`](super::validate()) looks at.
@@ -16,6 +18,8 @@ use super::{headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSou
 pub struct RawGateway {
     /// Where clients connect.
     pub listen: Vec<At<SocketAddr>>,
+    /// `[listen.tls]`.
+    pub tls: Option<At<RawTls>>,
     /// Data-path threads.
     pub workers: usize,
     /// `[limits]`.
@@ -177,5 +181,23 @@ impl UrlSource {
     /// The source of the URL's text.
     pub(super) fn source(at: &At<Self>) -> At<SecretSource> {
         At::new(at.value.0.clone(), at.place)
+    }
+}
+
+/// One address or several.
+#[derive(Debug, Clone)]
+pub struct Addresses(pub Vec<At<SocketAddr>>);
+
+impl Decode for Addresses {
+    fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
+        match node.value.is_array() {
+            true => Vec::decode(node, problems).map(Self),
+            false => At::decode(node, problems).map(|one| Self(vec![one])),
+        }
+    }
+
+    fn schema() -> Value {
+        let list = json!({ "type": "array", "items": SocketAddr::schema() });
+        json!({ "anyOf": [SocketAddr::schema(), list] })
     }
 }

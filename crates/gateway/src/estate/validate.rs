@@ -27,7 +27,11 @@ pub fn validate(
     resolve: &Resolve<'_>,
     problems: &mut Problems,
 ) -> Option<GatewaySection> {
-    let listen = listeners(&raw.listen, problems);
+    let listen = listeners(raw, problems);
+    let tls = match &raw.tls {
+        Some(at) => super::tls::validate(at, resolve, problems).map(Some),
+        None => Some(None),
+    };
     let limits = limits(&raw.limits, problems);
     let total: usize = raw.pools.values().map(|p| p.value.upstreams.len()).sum();
     if total > MAX_UPSTREAMS {
@@ -51,19 +55,20 @@ pub fn validate(
         pools.push(section);
     }
     let whole: Option<Vec<PoolSection>> = (pools.len() == raw.pools.len()).then_some(pools);
-    Some(GatewaySection { listen, workers: raw.workers, limits: limits?, pools: whole? })
+    Some(GatewaySection { listen, tls: tls?, workers: raw.workers, limits: limits?, pools: whole? })
 }
 
-fn listeners(listen: &[At<SocketAddr>], problems: &mut Problems) -> Vec<SocketAddr> {
+fn listeners(raw: &RawGateway, problems: &mut Problems) -> Vec<SocketAddr> {
     let mut seen = BTreeMap::<SocketAddr, Place>::new();
-    for at in listen {
+    let tls = raw.tls.iter().flat_map(|tls| &tls.value.at).flat_map(|at| &at.0);
+    for at in raw.listen.iter().chain(tls) {
         if let Some(first) = seen.insert(at.value, at.place) {
             let problem =
                 Problem::new(Code::DeclaredTwice, at.place, format!("`{}` is listed twice", at.value));
             problems.report(problem.other(first, "first listed here"));
         }
     }
-    listen.iter().map(|at| at.value).collect()
+    raw.listen.iter().map(|at| at.value).collect()
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {

@@ -11,7 +11,6 @@ mod visit;
 
 use std::{
     future::{Future, poll_fn},
-    net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -67,8 +66,7 @@ macro_rules! until {
 }
 
 /// Serves one client's connection until it ends or the process does.
-pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, from: SocketAddr, shutdown: Shutdown) {
-    let client = Client { address: from.ip() };
+pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, client: Client, shutdown: Shutdown) {
     let mut stop = stopped(shutdown.clone());
     let looking = tokio::time::timeout(worker.limits.idle, Seen::look(conn));
     let ended = tokio::select! {

@@ -1,7 +1,7 @@
 //! What a client's request brings with it.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -15,6 +15,15 @@ use crate::{call::Trail, feed::Spot, pool::Pool, trace::Context, worker::Worker}
 pub(crate) struct Client {
     /// Where it connects from.
     pub(crate) address: IpAddr,
+    /// Who its certificate says it is, if it showed one.
+    #[expect(dead_code, reason = "who may do what hangs on it")]
+    pub(crate) certificate: Option<Arc<str>>,
+}
+
+impl Client {
+    pub(crate) fn new(from: SocketAddr, certificate: Option<Arc<str>>) -> Self {
+        Self { address: from.ip(), certificate }
+    }
 }
 
 /// One request, or one message of a socket: the worker that serves it, the pool that it asks, who sent it.
@@ -41,7 +50,7 @@ impl Visit {
 
     /// One of the gateway's own.
     pub(crate) fn of_the_house(worker: Arc<Worker>, pool: Arc<Pool>) -> Self {
-        let client = Client { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+        let client = Client::new((Ipv4Addr::UNSPECIFIED, 0).into(), None);
         Self { worker, pool, client, spot: None, trail: Trail::default(), sheet: None }
     }
 

@@ -42,25 +42,32 @@ impl House {
         Self::with(limits(), pools).await
     }
 
-    /// Starts a gateway and waits until it serves.
     pub(crate) async fn with(limits: Limits, pools: Vec<PoolSection>) -> Self {
-        Self::at_work(limits, pools, None).await
+        Self::set(|section| (section.limits, section.pools) = (limits, pools)).await
+    }
+
+    /// A gateway of the estate's defaults, but for what is set.
+    pub(crate) async fn set(set: impl FnOnce(&mut GatewaySection)) -> Self {
+        Self::at_work(set, None).await
     }
 
     /// One that hands in accounts of requests.
     pub(crate) async fn told(wanted: Wanted, pools: Vec<PoolSection>) -> Self {
-        Self::at_work(limits(), pools, Some(Accounts::queue(wanted, Seed::new(1)))).await
+        let accounts = Accounts::queue(wanted, Seed::new(1));
+        Self::at_work(|section| section.pools = pools, Some(accounts)).await
     }
 
+    /// Starts it and waits until it serves.
     async fn at_work(
-        limits: Limits,
-        pools: Vec<PoolSection>,
+        set: impl FnOnce(&mut GatewaySection),
         accounts: Option<(Accounts, mpsc::Receiver<Account>)>,
     ) -> Self {
         let (accounts, taken) = accounts.unzip();
         let port = Port::new();
         let at = port.at();
-        let section = GatewaySection { listen: vec![at], workers: 2, limits, pools };
+        let mut section =
+            GatewaySection { listen: vec![at], tls: None, workers: 2, limits: limits(), pools: Vec::new() };
+        set(&mut section);
         let machine = Machine::system(None).unwrap();
         let (events, happened) = Events::queue();
         let gateway = Gateway::new(section.clone(), &machine, events).unwrap().with_accounts(accounts);
@@ -139,6 +146,11 @@ impl House {
         let text = self.metrics.encode();
         let line = text.lines().find_map(|line| line.strip_prefix(sample));
         line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
+    }
+
+    /// The value of a metric, given as its sample is written.
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
+        self.sample(&format!("{sample} "))
     }
 
     /// Begins the drain; the names of what was cut off come once it is over.

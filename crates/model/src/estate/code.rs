@@ -106,6 +106,9 @@ codes! {
     /// An admin listener that anybody could use.
     OpenAdmin = "SW0117", Error, "the admin listener is open to others and has no token",
         "set `admin_token`, or listen at 127.0.0.1";
+    /// A certificate that cannot be shown.
+    Certificate = "SW0120", Error, "a certificate, its key or an authority cannot be used",
+        "give the chain and the private key that belongs to it, as PEM; the message says what is wrong";
     /// A pool too small to tell who is wrong.
     SmallPool = "SW0151", Warning, "a pool is too small to outvote a wrong upstream",
         "add upstreams until three providers are in the pool";
@@ -133,7 +136,7 @@ impl Code {
                 false
             }
             Self::DeclaredTwice | Self::Include | Self::Limit | Self::Circle | Self::Contradiction => false,
-            Self::Url | Self::Header | Self::Secret | Self::OpenAdmin => false,
+            Self::Url | Self::Header | Self::Secret | Self::OpenAdmin | Self::Certificate => false,
             Self::PlainHttp | Self::LiteralSecret | Self::EmptyInclude => false,
         }
     }

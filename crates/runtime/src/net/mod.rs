@@ -2,6 +2,7 @@
 
 mod dial;
 mod resolve;
+pub mod server_tls;
 pub mod sim;
 pub mod system;
 mod tls;
@@ -33,6 +34,8 @@ pub enum Conn {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// TLS over TCP, as the server of it.
+    TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// Anything else, as in a simulation.
     Other(Box<dyn Stream>),
 }
@@ -81,6 +84,7 @@ impl AsyncRead for Conn {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
             Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
+            Self::TlsServer(s) => Pin::new(s).poll_read(cx, buf),
             Self::Other(s) => Pin::new(s).poll_read(cx, buf),
         }
     }
@@ -91,6 +95,7 @@ impl AsyncWrite for Conn {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
             Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
+            Self::TlsServer(s) => Pin::new(s).poll_write(cx, buf),
             Self::Other(s) => Pin::new(s).poll_write(cx, buf),
         }
     }
@@ -117,6 +122,7 @@ impl AsyncWrite for Conn {
                 Pin::new(s).poll_write(cx, &joined[..total])
             }
             Self::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+            Self::TlsServer(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::Other(s) => Pin::new(s).poll_write_vectored(cx, bufs),
         }
     }
@@ -125,6 +131,7 @@ impl AsyncWrite for Conn {
         match self {
             Self::Tcp(s) => s.is_write_vectored(),
             Self::Tls(s) => s.is_write_vectored(),
+            Self::TlsServer(s) => s.is_write_vectored(),
             Self::Other(s) => s.is_write_vectored(),
         }
     }
@@ -133,6 +140,7 @@ impl AsyncWrite for Conn {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_flush(cx),
             Self::Tls(s) => Pin::new(s).poll_flush(cx),
+            Self::TlsServer(s) => Pin::new(s).poll_flush(cx),
             Self::Other(s) => Pin::new(s).poll_flush(cx),
         }
     }
@@ -141,6 +149,7 @@ impl AsyncWrite for Conn {
         match self.get_mut() {
             Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
             Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+            Self::TlsServer(s) => Pin::new(s).poll_shutdown(cx),
             Self::Other(s) => Pin::new(s).poll_shutdown(cx),
         }
     }

@@ -136,7 +136,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let mut access = None;
     let gateway = match &estate.gateway {
         Some(section) if roles.gateway => {
-            free(&machine, &section.listen, "the gateway")?;
+            free(&machine, &section.addresses(), "the gateway")?;
             let accounts = access::start(&estate, &machine, &supervisor)?;
             access = accounts.as_ref().map(|(_, access)| access.clone());
             let gateway = Gateway::new(section.clone(), &machine, events)?;

@@ -164,12 +164,15 @@ fn gateway(
         Some(at) => Some(at.value as usize),
         None => Some(cores.clamp(1, MAX_WORKERS as usize)),
     };
-    for at in listen.gateway.0.iter().filter(|at| at.value == listen.admin.value && at.value.port() != 0) {
+    let tls = listen.tls.iter().flat_map(|tls| &tls.value.at).flat_map(|at| &at.0);
+    for at in
+        listen.gateway.0.iter().chain(tls).filter(|at| at.value == listen.admin.value && at.value.port() != 0)
+    {
         let problem =
             Problem::new(Code::Contradiction, at.place, format!("`{}` is `admin` as well", at.value));
         problems.report(problem.other(listen.admin.place, "`admin`").help("give each a port of its own"));
     }
-    if listen.gateway.0.is_empty() {
+    if listen.gateway.0.is_empty() && listen.tls.is_none() {
         let problem = Problem::new(
             Code::NoChoice,
             root.listen.as_ref().map(|at| at.place),
@@ -179,6 +182,7 @@ fn gateway(
     }
     let raw = RawGateway {
         listen: listen.gateway.0.clone(),
+        tls: listen.tls.clone(),
         workers: workers.unwrap_or(1),
         limits: root.limits.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone()),
         pools: root.pools.clone(),

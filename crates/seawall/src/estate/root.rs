@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use seawall_gateway::estate::raw::{RawLimits, RawPool};
+use seawall_gateway::estate::raw::{Addresses, RawLimits, RawPool, RawTls};
 use seawall_journal::estate::raw::RawJournal;
 use seawall_model::{
     Name, choice,
-    estate::{At, Decode, Node, Problems, RawNeed, RawProvider, RawService, RawTeam, SecretSource, Table},
+    estate::{At, Decode, RawNeed, RawProvider, RawService, RawTeam, SecretSource, Table},
     section,
     units::Percent,
 };
@@ -53,6 +53,8 @@ section! {
     pub(super) struct RawListen {
         /// Where clients connect: an address and port, or a list of them.
         gateway: Addresses, default("127.0.0.1:8545");
+        /// Where clients connect over TLS.
+        tls: At<RawTls>, optional;
         /// Health, metrics and control.
         admin: At<SocketAddr>, default("127.0.0.1:9545");
         /// What a request to `admin` must show before it changes anything; required unless `admin` is loopback.
@@ -135,24 +137,6 @@ impl LogLevel {
             Self::Debug => "debug",
             Self::Trace => "trace",
         }
-    }
-}
-
-/// One address or several.
-#[derive(Debug, Clone)]
-pub(super) struct Addresses(pub(super) Vec<At<SocketAddr>>);
-
-impl Decode for Addresses {
-    fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
-        match node.value.is_array() {
-            true => Vec::decode(node, problems).map(Self),
-            false => At::decode(node, problems).map(|one| Self(vec![one])),
-        }
-    }
-
-    fn schema() -> Value {
-        let list = json!({ "type": "array", "items": SocketAddr::schema(), "minItems": 1 });
-        json!({ "anyOf": [SocketAddr::schema(), list] })
     }
 }
 
