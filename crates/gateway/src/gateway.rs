@@ -19,6 +19,7 @@ use seawall_runtime::{
 use tokio::sync::watch;
 
 use crate::{
+    access::{self, Access},
     account::Accounts,
     core::choose::MAX_UPSTREAMS,
     door::Door,
@@ -101,6 +102,7 @@ impl Gateway {
             gateway.events.clone(),
             machine.clock,
         );
+        access::metrics::register(&machine.metrics, gateway.routes.clone());
         if let Some(door) = &gateway.door {
             door.register(&machine.metrics);
             gateway.tell_ended(door);
@@ -126,7 +128,8 @@ impl Gateway {
                 self.machine.clock.mono(),
             ))
         });
-        Routes::new(pools.collect())
+        let access = Access::new(&section.auth, &before.access);
+        Routes::new(pools.collect(), access)
     }
 
     /// Starts the workers, the head polls and the tick under `supervisor`.

@@ -4,6 +4,7 @@
 //! upstream, `call::attempt` exchanges it over a `client` connection, `call::judge` says what the answer
 //! is worth, and `call::read` or `call::write` decides what to do next. `poll` keeps the heads.
 
+mod access;
 mod account;
 mod call;
 mod client;

@@ -2,19 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::pool::Pool;
+use crate::{access::Access, core::credential, pool::Pool};
 
 /// The routing table, swapped whole on a reload.
 #[derive(Default)]
 pub(crate) struct Routes {
+    /// Who may use them.
+    pub(crate) access: Access,
     pools: Vec<Arc<Pool>>,
     by_path: BTreeMap<Arc<str>, usize>,
 }
 
 impl Routes {
-    pub(crate) fn new(pools: Vec<Arc<Pool>>) -> Self {
+    pub(crate) fn new(pools: Vec<Arc<Pool>>, access: Access) -> Self {
         let by_path = pools.iter().enumerate().map(|(i, p)| (p.section.route.clone(), i)).collect();
-        Self { pools, by_path }
+        Self { access, pools, by_path }
     }
 
     /// The pool at a request's path: the one whose route it is, or, for an HTTP API, whose route it
@@ -31,6 +33,13 @@ impl Routes {
             Some(i) => self.pools.get(*i),
             None => self.pools.iter().filter(under).max_by_key(|p| p.section.route.len()),
         }
+    }
+
+    /// The chain's pool at a path whose last part is a key, as in `/ethereum/KEY`; with the key.
+    pub(crate) fn find_keyed<'p>(&self, path: &'p str) -> Option<(&Arc<Pool>, &'p str)> {
+        let (route, key) = credential::in_path(path)?;
+        let pool = self.by_path.get(route).and_then(|i| self.pools.get(*i))?;
+        (pool.section.kind.is_chain() && pool.section.access.require.key).then_some((pool, key))
     }
 
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {

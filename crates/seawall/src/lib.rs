@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod demo;
 pub mod estate;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod output;
 pub mod run;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, init, log, output, run, schema, version};
+use seawall::{check, demo, init, key, log, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// Keeps blockchain, exchange and payment services up when the providers under them go down
@@ -28,6 +28,7 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Log(log::LogArgs),
+    Key(key::KeyArgs),
     /// Prints shell completions
     #[command(after_help = "EXAMPLE\n  seawall completions bash > /etc/bash_completion.d/seawall")]
     Completions {
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),
         Command::Demo(args) => demo::run(args),
+        Command::Key(args) => {
+            written(key::run(&args, &mut seawall_journal::Entropy::system(), out).map(|()| 0))
+        }
         Command::Log(args) => {
             let (err, terminal) = (&mut io::stderr(), io::stderr().is_terminal());
             let mut scene = log::scene(Arc::new(SystemDisk), out, err, terminal);

@@ -23,6 +23,7 @@ use super::{
     write::write,
 };
 use crate::{
+    access,
     estate::{EvmSection, Pin},
     feed,
     heads::Heads,
@@ -39,6 +40,11 @@ const REPINS: u32 = 2;
 /// Answers one call of a client's.
 pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     let Visit { worker, pool, .. } = visit;
+    // Held until the answer has come.
+    let _turn = match access::permit(visit, || (&*call.method).into()) {
+        Ok(turn) => turn,
+        Err(denied) => return denied.reply(call.id, &pool.section),
+    };
     if feed::is_ours(&call.method) {
         return feed::answer(visit, call);
     }

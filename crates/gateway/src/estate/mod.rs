@@ -1,6 +1,8 @@
 //! The gateway's section of the estate, validated: listeners, pools, upstreams and limits.
 
+mod access;
 mod cache;
+mod cors;
 mod headers;
 mod pool;
 pub mod raw;
@@ -11,6 +13,8 @@ mod upstream;
 mod url;
 mod validate;
 
+pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection};
+pub use cors::{CorsSection, Origin};
 pub use sockets::SocketLimits;
 pub use tell::Tell;
 pub use tls::{CertificateSection, ClientAuth, TlsSection};
@@ -33,6 +37,8 @@ pub struct GatewaySection {
     pub workers: usize,
     /// Limits that hold for every pool.
     pub limits: Limits,
+    /// Who may use them.
+    pub auth: AuthSection,
     /// The pools, in name order.
     pub pools: Vec<PoolSection>,
 }
@@ -65,6 +71,8 @@ pub struct PoolSection {
     pub route: Arc<str>,
     /// What kind of thing the upstreams are.
     pub kind: PoolKind,
+    /// Who may use it, and for what.
+    pub access: AccessSection,
     /// The upstreams, in the order of the estate.
     pub upstreams: Vec<UpstreamSection>,
     /// Time a client's call may take in all, every attempt included.
@@ -92,6 +100,16 @@ pub enum PoolKind {
     Evm(EvmSection),
     /// An HTTP API.
     Http(HttpSection),
+}
+
+impl PoolKind {
+    /// True for a chain over JSON-RPC.
+    pub fn is_chain(&self) -> bool {
+        match self {
+            Self::Evm(_) => true,
+            Self::Http(_) => false,
+        }
+    }
 }
 
 /// What is particular to an HTTP API.

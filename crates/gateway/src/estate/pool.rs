@@ -10,7 +10,8 @@ use seawall_model::{
 };
 
 use super::{
-    EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection, WhenHalted,
+    AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
+    WhenHalted,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
@@ -71,6 +72,8 @@ pub(super) fn validate(
         name: name.clone(),
         route: route?,
         kind: kind?,
+        // Judged beside the others' (`access::of_pool`).
+        access: AccessSection::default(),
         upstreams: upstreams?,
         deadline: times.deadline,
         attempt_timeout: times.attempt,

@@ -10,8 +10,8 @@ use seawall_model::{
 };
 use serde_json::{Value, json};
 
-pub use super::tls::RawTls;
-use super::{headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSource};
+use super::{access::RawAccess, headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSource};
+pub use super::{access::RawAuth, tls::RawTls};
 
 /// Everything that [`validate`](super::validate()) looks at.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct RawGateway {
     pub tls: Option<At<RawTls>>,
     /// Data-path threads.
     pub workers: usize,
+    /// `[auth]`.
+    pub auth: Option<At<RawAuth>>,
     /// `[limits]`.
     pub limits: RawLimits,
     /// `[pools]`.
@@ -114,6 +116,8 @@ section! {
         quorum: At<RawQuorum>, optional;
         /// Answers that are kept and shared (`evm`); none if absent.
         cache: At<RawCache>, optional;
+        /// Who may use it, and for what.
+        access: At<RawAccess>, optional;
         /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
         retry_methods: Vec<At<String>>, optional;
         /// Time a client's call may take in all.

@@ -8,7 +8,8 @@ use seawall_model::{
 };
 
 use super::{
-    GatewaySection, Limits, PoolSection,
+    ClientAuth, GatewaySection, Limits, PoolSection,
+    access::{self, Showable},
     raw::{RawGateway, RawLimits},
     sockets,
 };
@@ -39,10 +40,16 @@ pub fn validate(
         problems.report(Problem::new(Code::Limit, None, message));
         return None;
     }
+    let auth = access::validate(raw.auth.as_ref(), &raw.pools, resolve, problems);
+    let certificates = tls.iter().flatten().any(|tls| tls.clients != ClientAuth::Off);
+    let there_is = Showable { auth: raw.auth.as_ref().map(|at| &at.value), certificates };
     let mut pools = Vec::new();
     let mut routes = BTreeMap::<Arc<str>, Place>::new();
     for (name, pool) in &raw.pools {
-        let Some(section) = super::pool::validate(name, pool, graph, resolve, problems) else { continue };
+        let access = access::of_pool(pool, &there_is, problems);
+        let Some(mut section) = super::pool::validate(name, pool, graph, resolve, problems) else { continue };
+        let Some(access) = access else { continue };
+        section.access = access;
         let place = pool.value.route.as_ref().map_or(pool.place, |r| r.place);
         if let Some(first) = routes.insert(section.route.clone(), place) {
             let problem = Problem::new(
@@ -55,7 +62,14 @@ pub fn validate(
         pools.push(section);
     }
     let whole: Option<Vec<PoolSection>> = (pools.len() == raw.pools.len()).then_some(pools);
-    Some(GatewaySection { listen, tls: tls?, workers: raw.workers, limits: limits?, pools: whole? })
+    Some(GatewaySection {
+        listen,
+        tls: tls?,
+        workers: raw.workers,
+        limits: limits?,
+        auth: auth?,
+        pools: whole?,
+    })
 }
 
 fn listeners(raw: &RawGateway, problems: &mut Problems) -> Vec<SocketAddr> {

@@ -23,6 +23,7 @@ pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
 pub use view::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};
 
 use crate::{
+    access::Denials,
     call::Ask,
     core::{
         breaker::Admission,
@@ -91,6 +92,8 @@ pub(crate) struct PoolCounts {
     pub(crate) unknown_writes: AtomicU64,
     pub(crate) truncated_streams: AtomicU64,
     pub(crate) coalesced: AtomicU64,
+    /// Requests and calls refused for who sent them.
+    pub(crate) denials: Denials,
 }
 
 impl Pool {

@@ -1,11 +1,14 @@
 //! The client's side: HTTP/1.1 and HTTP/2 in, JSON-RPC answers out.
 
+mod begun;
 mod body;
+mod entrance;
 mod preface;
 mod pulse;
 mod request;
 mod sheet;
 mod socket;
+mod strict;
 mod told;
 mod visit;
 
@@ -27,6 +30,7 @@ pub(crate) use request::{json, read_body};
 pub(crate) use visit::{Client, Visit};
 
 use crate::worker::Worker;
+use begun::Begun;
 use preface::{Seen, Version};
 use pulse::Idle;
 use socket::Slot;
@@ -35,6 +39,9 @@ use socket::Slot;
 const BUFFER: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection may have in flight.
 const H2_STREAMS: u32 = 200;
+/// Streams of one HTTP/2 connection that may be reset before they are looked at, by their client or for an error of
+/// its own, before the connection is ended.
+const H2_RESETS: usize = 20;
 
 /// Polls a connection to its end, has it end gracefully once the process is to stop, and drops it once it has
 /// been idle too long. A macro, since the two kinds of connection share their methods' names and no trait.
@@ -49,6 +56,9 @@ macro_rules! until {
         poll_fn(move |cx| {
             if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
                 return Poll::Ready(ended);
+            }
+            if idle.is_harassed() {
+                return Poll::Ready(Ok(()));
             }
             if (!listening || idle.is_due()) && Pin::new(&mut idle).poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
@@ -109,12 +119,16 @@ async fn http2(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdo
     let limit = worker.limits.idle;
     let idle = Idle::new(seen.pulse(), limit);
     let pulse = seen.pulse();
-    let service = service_fn(move |request| request::respond(&worker, &client, &pulse, None, request));
+    let service = service_fn(move |request| {
+        Begun::new(request::respond(&worker, &client, &pulse, None, request), pulse.clone())
+    });
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
         .keep_alive_interval(limit)
+        .max_pending_accept_reset_streams(H2_RESETS)
+        .max_local_error_reset_streams(H2_RESETS)
         .max_header_list_size(BUFFER as u32);
     let serving = pin!(builder.serve_connection(TokioIo::new(seen), service));
     until!(serving, idle, shutdown)

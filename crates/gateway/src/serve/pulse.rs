@@ -15,6 +15,9 @@ use tokio::time::{Instant, Sleep};
 
 /// How many times in its idle limit a connection is looked at.
 const LOOKS: u32 = 4;
+/// Requests that the client of an HTTP/2 connection may turn away from before they are answered; beyond it, only
+/// as many as it has waited for.
+const ABANDONED: u32 = 100;
 
 /// What a connection has done lately. Bytes received are no sign of life: a client that takes for ever over
 /// a request sends some too.
@@ -24,6 +27,9 @@ pub(crate) struct Pulse {
     beats: AtomicU32,
     /// Requests being answered.
     busy: AtomicU32,
+    /// Requests that were answered, and that were turned away from (HTTP/2).
+    answered: AtomicU32,
+    abandoned: AtomicU32,
 }
 
 impl Pulse {
@@ -36,6 +42,16 @@ impl Pulse {
     /// How much it has done so far.
     pub(super) fn beats(&self) -> u32 {
         self.beats.load(Relaxed)
+    }
+
+    /// The client waited for its answer.
+    pub(super) fn answered(&self) {
+        self.answered.fetch_add(1, Relaxed);
+    }
+
+    /// The client turned away from its request.
+    pub(super) fn abandoned(&self) {
+        self.abandoned.fetch_add(1, Relaxed);
     }
 
     /// The client took a piece of an answer.
@@ -69,6 +85,12 @@ impl Idle {
     pub(super) fn new(pulse: Arc<Pulse>, limit: Duration) -> Self {
         let look = limit / LOOKS;
         Self { pulse, look, beats: 0, quiet: 0, timer: Box::pin(tokio::time::sleep(look)) }
+    }
+
+    /// Does the client make requests to turn away from them?
+    pub(super) fn is_harassed(&self) -> bool {
+        let abandoned = self.pulse.abandoned.load(Relaxed);
+        abandoned > ABANDONED && abandoned > self.pulse.answered.load(Relaxed)
     }
 
     /// Is it worth polling? Cheap to ask.

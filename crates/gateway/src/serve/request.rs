@@ -1,10 +1,10 @@
 //! One HTTP request: routed, read within its limits, answered.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::BoxFuture, stream};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -12,10 +12,11 @@ use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
 use super::{
-    Client, Pulse, ReplyBody, Visit,
+    Client, Pulse, ReplyBody, Visit, entrance,
     socket::{self, Slot},
 };
 use crate::{
+    access,
     call::{self, Refusal, Reply},
     pool::Pool,
     worker::Worker,
@@ -36,20 +37,35 @@ pub(super) fn respond(
     client: &Client,
     pulse: &Arc<Pulse>,
     slot: Option<&Slot>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Answer {
-    let Some(pool) = worker.routes.load().find(request.uri().path()).cloned() else {
-        let message = "SW0310: no pool is served at this path";
-        return at_once(error(StatusCode::NOT_FOUND, code::INVALID_REQUEST, message));
+    let visit = match entrance::enter(worker, client, &mut request) {
+        Ok(visit) => visit,
+        Err(response) => return at_once(*response),
     };
-    let pulse = pulse.clone();
-    let visit = Visit::new(worker.clone(), pool, client.clone(), request.headers());
+    let page = entrance::page(&visit, &request);
+    let answer = admitted(visit, pulse.clone(), slot, request);
+    match page {
+        None => answer,
+        Some((pool, origin)) => Box::pin(async move {
+            let mut answer = answer.await?;
+            entrance::tell(&pool, origin.as_ref(), &mut answer);
+            Ok(answer)
+        }),
+    }
+}
+
+/// Answers a request whose pool is known, and whose client may use it.
+fn admitted(visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: Request<Incoming>) -> Answer {
     if visit.pool.evm().is_none() {
         if let Some(sheet) = &visit.sheet {
             sheet.http(request.method(), request.uri());
         }
         return Box::pin(async move {
-            let response = crate::forward::respond(&visit, &pulse, request).await;
+            let response = match access::permit(&visit, || entrance::name(&visit.pool, &request).into()) {
+                Ok(_turn) => crate::forward::respond(&visit, &pulse, request).await,
+                Err(denied) => denied.response(&visit.pool.section),
+            };
             Ok(visit.close(response))
         });
     }
@@ -65,9 +81,11 @@ pub(super) fn respond(
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return at_once(visit.close(response));
     }
+    // Other streams keep a connection of HTTP/2 alive, whatever becomes of this one's body.
+    let patience = (request.version() == Version::HTTP_2).then_some(visit.worker.limits.idle);
     let body = request.into_body();
     Box::pin(async move {
-        let response = calls(&visit, &pulse, body).await;
+        let response = calls(&visit, &pulse, body, patience).await;
         Ok(visit.close(response))
     })
 }
@@ -78,9 +96,19 @@ fn at_once(response: Response<ReplyBody>) -> Answer {
 }
 
 /// Answers the call, or the batch of calls, that a body holds.
-async fn calls(visit: &Visit, pulse: &Arc<Pulse>, body: Incoming) -> Response<ReplyBody> {
+async fn calls(
+    visit: &Visit,
+    pulse: &Arc<Pulse>,
+    body: Incoming,
+    patience: Option<Duration>,
+) -> Response<ReplyBody> {
     let limits = &visit.worker.limits;
-    let body = match read_body(body, limits.request_body).await {
+    let reading = read_body(body, limits.request_body);
+    let read = match patience {
+        None => reading.await,
+        Some(patience) => tokio::time::timeout(patience, reading).await.unwrap_or(Err(Unread::Broken)),
+    };
+    let body = match read {
         Ok(body) => body,
         Err(unread) => return unread.refusal(),
     };
@@ -161,7 +189,7 @@ fn single(reply: Reply, pool: &Arc<Pool>) -> Response<ReplyBody> {
         }
         Reply::Refused(body, status) => {
             let mut response = json(status, body);
-            if status == StatusCode::SERVICE_UNAVAILABLE {
+            if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             response

@@ -5,24 +5,35 @@ use std::{
     sync::Arc,
 };
 
+use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::{ReplyBody, sheet::Sheet, told};
-use crate::{call::Trail, feed::Spot, pool::Pool, trace::Context, worker::Worker};
+use crate::{
+    access::{Identity, Remembered},
+    call::Trail,
+    feed::Spot,
+    pool::Pool,
+    trace::Context,
+    worker::Worker,
+};
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Client {
     /// Where it connects from.
     pub(crate) address: IpAddr,
     /// Who its certificate says it is, if it showed one.
-    #[expect(dead_code, reason = "who may do what hangs on it")]
     pub(crate) certificate: Option<Arc<str>>,
+    /// The last of its tokens that was taken.
+    pub(crate) token: Arc<ArcSwapOption<Remembered>>,
+    /// Who sends this request, where that is known.
+    pub(crate) identity: Option<Identity>,
 }
 
 impl Client {
     pub(crate) fn new(from: SocketAddr, certificate: Option<Arc<str>>) -> Self {
-        Self { address: from.ip(), certificate }
+        Self { address: from.ip(), certificate, token: Arc::default(), identity: None }
     }
 }
 

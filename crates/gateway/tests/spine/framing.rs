@@ -8,18 +8,18 @@ use crate::{
     upstream::Upstream,
 };
 
-fn call() -> String {
+pub(crate) fn call() -> String {
     let (method, params) = balance_of();
     body(1, method, &params)
 }
 
 /// A whole request that would be carried out if the gateway read on.
-fn smuggled() -> String {
+pub(crate) fn smuggled() -> String {
     on_the_wire(&body(2, "eth_gasPrice", &serde_json::json!([])))
 }
 
 /// What came back and what went on: to a chain and to an HTTP API alike.
-async fn sent(request: impl Fn(&str) -> String) -> Vec<(String, Vec<String>)> {
+pub(crate) async fn sent(request: impl Fn(&str) -> String) -> Vec<(String, Vec<String>)> {
     let mut seen = Vec::new();
     let (a, b) = (node().await, Upstream::new(honest).await);
     let house = House::new(vec![chain(&[&a]), api(&[&b])]).await;
@@ -36,7 +36,7 @@ async fn sent(request: impl Fn(&str) -> String) -> Vec<(String, Vec<String>)> {
 }
 
 /// It is answered with a status of 4xx or not at all, the connection ends, and nothing has been forwarded.
-async fn check_refused(request: impl Fn(&str) -> String) {
+pub(crate) async fn check_refused(request: impl Fn(&str) -> String) {
     for (heard, forwarded) in sent(request).await {
         let refused = heard.is_empty() || heard.starts_with("HTTP/1.1 4");
         assert!(refused && heard.matches("HTTP/1.1").count() <= 1, "{heard}");
@@ -45,7 +45,7 @@ async fn check_refused(request: impl Fn(&str) -> String) {
 }
 
 /// The first request is carried out and nothing after it: the connection ends with its answer.
-async fn check_hides_nothing(request: impl Fn(&str) -> String) {
+pub(crate) async fn check_hides_nothing(request: impl Fn(&str) -> String) {
     for (heard, forwarded) in sent(request).await {
         assert!(heard.starts_with("HTTP/1.1 200 "), "{heard}");
         assert_eq!(heard.matches("HTTP/1.1").count(), 1, "{heard}");
@@ -53,7 +53,7 @@ async fn check_hides_nothing(request: impl Fn(&str) -> String) {
     }
 }
 
-fn post(path: &str, headers: &str, body: &str) -> String {
+pub(crate) fn post(path: &str, headers: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: gateway\r\n{headers}\r\n{body}")
 }
 

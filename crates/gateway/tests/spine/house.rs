@@ -11,8 +11,8 @@ use seawall_gateway::{
     Account, Accounts, Event, Events, Gateway, UpstreamView, Wanted,
     core::breaker::State,
     estate::{
-        EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind, PoolSection, SocketLimits, Tell,
-        UpstreamSection, WhenHalted,
+        AccessSection, AuthSection, EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind,
+        PoolSection, SocketLimits, Tell, UpstreamSection, WhenHalted,
     },
 };
 use seawall_model::{Cause, Name, Secret};
@@ -65,8 +65,14 @@ impl House {
         let (accounts, taken) = accounts.unzip();
         let port = Port::new();
         let at = port.at();
-        let mut section =
-            GatewaySection { listen: vec![at], tls: None, workers: 2, limits: limits(), pools: Vec::new() };
+        let mut section = GatewaySection {
+            listen: vec![at],
+            tls: None,
+            workers: 2,
+            limits: limits(),
+            auth: AuthSection::default(),
+            pools: Vec::new(),
+        };
         set(&mut section);
         let machine = Machine::system(None).unwrap();
         let (events, happened) = Events::queue();
@@ -222,6 +228,7 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
         name: Name::new(name).unwrap(),
         route: format!("/{name}").into(),
         kind,
+        access: AccessSection::default(),
         upstreams: upstreams.iter().zip(names).map(|(upstream, name)| section(upstream, name)).collect(),
         deadline: PATIENCE - Duration::from_secs(10),
         attempt_timeout: Duration::from_secs(10),

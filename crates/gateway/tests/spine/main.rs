@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
 
+mod access;
 mod batch;
 mod cache;
 mod client;
@@ -12,6 +13,7 @@ mod drain;
 mod faults;
 mod framing;
 mod halted;
+mod hostile_h2;
 mod house;
 mod http2;
 mod http_api;
@@ -24,6 +26,7 @@ mod port;
 mod quorum;
 mod ranges;
 mod reload;
+mod smuggling;
 mod socket;
 mod streaming;
 mod subscribe;

@@ -109,6 +109,9 @@ codes! {
     /// A certificate that cannot be shown.
     Certificate = "SW0120", Error, "a certificate, its key or an authority cannot be used",
         "give the chain and the private key that belongs to it, as PEM; the message says what is wrong";
+    /// Keys that no token could be checked with.
+    TokenKeys = "SW0121", Error, "the keys or the secret of tokens cannot be used",
+        "give the issuer's JWK set, or a secret of 32 bytes or more; the message says what is wrong";
     /// A pool too small to tell who is wrong.
     SmallPool = "SW0151", Warning, "a pool is too small to outvote a wrong upstream",
         "add upstreams until three providers are in the pool";
@@ -136,7 +139,12 @@ impl Code {
                 false
             }
             Self::DeclaredTwice | Self::Include | Self::Limit | Self::Circle | Self::Contradiction => false,
-            Self::Url | Self::Header | Self::Secret | Self::OpenAdmin | Self::Certificate => false,
+            Self::Url
+            | Self::Header
+            | Self::Secret
+            | Self::OpenAdmin
+            | Self::Certificate
+            | Self::TokenKeys => false,
             Self::PlainHttp | Self::LiteralSecret | Self::EmptyInclude => false,
         }
     }

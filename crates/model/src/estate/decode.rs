@@ -99,6 +99,20 @@ impl Decode for String {
     }
 }
 
+impl Decode for bool {
+    fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let read = node.value.as_bool();
+        if read.is_none() {
+            node.mismatch("true or false", problems);
+        }
+        read
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "boolean" })
+    }
+}
+
 impl Decode for u64 {
     fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
         let Some(number) = node.value.as_integer() else {

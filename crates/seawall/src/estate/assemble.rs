@@ -54,6 +54,7 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
     for root in roots {
         one(&mut all.estate, root.estate, "estate", problems);
         one(&mut all.listen, root.listen, "listen", problems);
+        one(&mut all.auth, root.auth, "auth", problems);
         one(&mut all.limits, root.limits, "limits", problems);
         one(&mut all.journal, root.journal, "journal", problems);
         one(&mut all.log, root.log, "log", problems);
@@ -183,6 +184,7 @@ fn gateway(
     let raw = RawGateway {
         listen: listen.gateway.0.clone(),
         tls: listen.tls.clone(),
+        auth: root.auth.clone(),
         workers: workers.unwrap_or(1),
         limits: root.limits.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone()),
         pools: root.pools.clone(),

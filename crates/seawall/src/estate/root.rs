@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use seawall_gateway::estate::raw::{Addresses, RawLimits, RawPool, RawTls};
+use seawall_gateway::estate::raw::{Addresses, RawAuth, RawLimits, RawPool, RawTls};
 use seawall_journal::estate::raw::RawJournal;
 use seawall_model::{
     Name, choice,
@@ -21,6 +21,8 @@ section! {
         estate: At<RawIdentity>, optional;
         /// Where Seawall listens.
         listen: At<RawListen>, optional;
+        /// Who may use what the gateway serves.
+        auth: At<RawAuth>, optional;
         /// Limits on what clients may send and on what is kept for them.
         limits: At<RawLimits>, optional;
         /// The journal; not kept if this is absent.

@@ -1,5 +1,6 @@
 //! Estates good and bad, on a simulated disk.
 
+mod front;
 mod schema;
 
 use std::{collections::BTreeMap, env::VarError, path::Path, time::Duration};
