@@ -140,8 +140,8 @@ impl Method {
             "eth_getBlockByHash"
             | "eth_getHeaderByHash"
             | "eth_getBlockTransactionCountByHash"
-            | "eth_getUncleCountByBlockHash"
-            | "eth_getUncleByBlockHashAndIndex"
+            | "eth_getUncleCountByBlockHash" => Self { null: NullResult::NoSuchBlock, ..block_at(0) },
+            "eth_getUncleByBlockHashAndIndex"
             | "eth_getTransactionByBlockHashAndIndex"
             | "eth_getRawTransactionByBlockHashAndIndex"
             | "eth_getTransactionByHash"

@@ -72,6 +72,7 @@ fn what_does_not_move_or_is_not_understood_stays() {
     check("eth_getBalance", Some(&format!(r#"["0xa","{hash}"]"#)), Some(Reads::Hash(hash)));
     check("eth_getBalance", Some(&format!(r#"["0xa",{{"blockHash":"{hash}"}}]"#)), Some(Reads::Hash(hash)));
     check("eth_getBalance", Some(r#"["0xa",{"blockNumber":"0x10"}]"#), Some(Reads::Number(16)));
+    check("eth_getBlockByHash", Some(&format!(r#"["{hash}",false]"#)), Some(Reads::Hash(hash)));
     check("eth_getBlockByNumber", Some("[]"), None);
     check("eth_chainId", Some("[]"), None);
     check("eth_getLogs", Some("[]"), None);

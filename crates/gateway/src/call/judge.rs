@@ -97,10 +97,16 @@ fn result(answer: &Answer<'_>, expected: &Expected<'_>) -> Worth {
     if answer.is_null() {
         return match expected.method.null {
             NullResult::Never => Worth::Fault(Cause::Missing),
-            NullResult::NoSuchBlock => match expected.reads.and_then(|r| r.highest()) {
-                Some(n) if within(n) => Worth::Fault(Cause::Missing),
-                Some(_) => Worth::Good,
-                None => Worth::Doubtful,
+            NullResult::NoSuchBlock => match expected.reads {
+                // It has been agreed on: whoever does not have it has been left behind, or all have left it.
+                Some(Reads::Hash(hash)) if expected.history.values().any(|agreed| *agreed == hash) => {
+                    Worth::Fault(Cause::Lagging)
+                }
+                reads => match reads.and_then(|r| r.highest()) {
+                    Some(n) if within(n) => Worth::Fault(Cause::Missing),
+                    Some(_) => Worth::Good,
+                    None => Worth::Doubtful,
+                },
             },
             NullResult::Possible => Worth::Doubtful,
         };
@@ -264,6 +270,8 @@ mod tests {
         let null = r#"{"id":7,"result":null}"#;
         check("eth_getBlockByNumber", Some(Reads::Number(100)), null, Worth::Fault(Cause::Missing));
         check("eth_getBlockByNumber", Some(Reads::Number(101)), null, Worth::Good);
+        check("eth_getBlockByHash", Some(Reads::Hash(hash("ab"))), null, Worth::Fault(Cause::Lagging));
+        check("eth_getBlockByHash", Some(Reads::Hash(hash("cd"))), null, Worth::Doubtful);
         check("eth_getTransactionReceipt", None, null, Worth::Doubtful);
         check("eth_getLogs", Some(Reads::Range(1, 2)), r#"{"id":7,"result":[ ]}"#, Worth::Doubtful);
         check("eth_getLogs", Some(Reads::Range(1, 2)), r#"{"id":7,"result":[{}]}"#, Worth::Good);

@@ -103,7 +103,7 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
                 if race.begun < pool.section.attempts
                     && let Some(second) =
                         pool.choose(now, class, heads, pool.open(now, class, able), race.tried)
-                    && pool.state.budget().spend(now)
+                    && pool.state.budget().spend_on_speed(now)
                 {
                     pool.state.counts.hedges.fetch_add(1, Relaxed);
                     race.start(second);
@@ -212,7 +212,7 @@ impl Ledger {
         self.now = attempt.ended;
         if let Some(failure) = self.ask.fault(&attempt.end) {
             self.failures.push((i, failure, took));
-            if failure.cause == Cause::Forked {
+            if matches!(failure.cause, Cause::Forked | Cause::Lagging) {
                 self.off_the_chain();
             }
             if !self.ask.method.idempotent && failure.sent {

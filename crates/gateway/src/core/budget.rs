@@ -71,6 +71,13 @@ impl Budget {
         granted
     }
 
+    /// Asks for a hedge, which is for speed alone: it may take half of what there is, so that whatever slows
+    /// everybody down leaves enough to ask elsewhere when somebody fails.
+    pub fn spend_on_speed(&mut self, now: Mono) -> bool {
+        self.advance(now);
+        self.extra < self.allowed() / 2 && self.spend(now)
+    }
+
     /// What it holds.
     pub fn balance(&mut self, now: Mono) -> Balance {
         self.advance(now);
@@ -120,6 +127,14 @@ mod tests {
         }
         let now = Mono::from_millis(10_000);
         assert_eq!((0..5_000).filter(|_| b.spend(now)).count(), 1980, "the first 0.1 s is passing out");
+    }
+
+    #[test]
+    fn speed_leaves_half_for_failures() {
+        let mut b = Budget::new(0.2, 10);
+        let now = Mono::from_millis(5);
+        assert_eq!((0..500).filter(|_| b.spend_on_speed(now)).count(), 50);
+        assert_eq!((0..500).filter(|_| b.spend(now)).count(), 50);
     }
 
     proptest! {
