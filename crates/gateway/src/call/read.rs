@@ -335,9 +335,11 @@ impl Ledger {
         if !self.doubtful.is_empty() {
             return self.agree_on_nothing();
         }
-        let tried = self.tried();
-        self.ask.blame(&mut self.failures, false);
-        let refusal = why(tried);
+        let refusal = why(self.tried());
+        // With the budget spent nobody else was asked: were it held against nobody, whoever fails would go on being
+        // asked first, and the budget go on being spent.
+        let unasked = matches!(refusal, Refusal::BudgetSpent(_));
+        self.ask.blame(&mut self.failures, unasked);
         if self.without_block > 0 && matches!(refusal, Refusal::AllFailed(_)) {
             return Outcome::Reorged;
         }

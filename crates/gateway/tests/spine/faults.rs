@@ -169,6 +169,23 @@ async fn one_that_asks_to_be_left_alone_is() {
     assert_eq!(a.calls(method).len(), 1);
 }
 
+/// Without a budget no call is tried elsewhere; the one that fails is ejected all the same, and then none fails.
+#[tokio::test]
+async fn one_that_fails_is_found_out_with_the_budget_spent() {
+    let (a, b) = (node().await, node().await);
+    let mut pool = first_preferred(chain(&[&a, &b]));
+    (pool.budget_share, pool.budget_floor) = (0.0, 0);
+    let house = House::new(vec![pool]).await;
+    let (method, params) = balance_of();
+    a.does(but(method, |_| Reply::status(500)));
+    for _ in 0..CALLS {
+        let answer = call(house.at, method, params.clone()).await;
+        assert!(answer["result"] == BALANCE || answer["error"]["data"]["code"] == "SW0304", "{answer}");
+    }
+    assert_eq!(house.ejected(0).await, Cause::HttpStatus);
+    assert_eq!(call(house.at, method, params).await["result"], BALANCE);
+}
+
 /// What is the caller's own fault goes back as it is, and is held against nobody.
 #[tokio::test]
 async fn an_error_of_the_callers_is_passed_on() {
