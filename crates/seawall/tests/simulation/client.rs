@@ -23,6 +23,8 @@ use super::{
 /// Time from one read to the next, and from one write to the next, at most, in milliseconds.
 const READ_GAP: u64 = 400;
 const WRITE_GAP: u64 = 2_500;
+/// How much sparser they come in a long run, at most.
+const SPARSE: u64 = 4;
 
 /// A way to one port of the daemon's, with connections that are kept.
 pub(crate) struct Door {
@@ -64,12 +66,17 @@ impl Door {
 
 /// Reads without end.
 pub(crate) async fn read(world: Arc<World>, door: Arc<Door>, mut rng: fastrand::Rng) {
+    let gap = READ_GAP * sparse(&world);
     loop {
-        sleep(Duration::from_millis(rng.u64(1..READ_GAP))).await;
+        sleep(Duration::from_millis(rng.u64(1..gap))).await;
         let width = if rng.u32(..12) == 0 { 3 } else { 1 };
         let reads: Vec<_> = (0..width).map(|_| draw(&world, &mut rng)).collect();
         tokio::spawn(one_read(world.clone(), door.clone(), reads));
     }
+}
+
+fn sparse(world: &World) -> u64 {
+    world.plan.spans.stretch.min(SPARSE)
 }
 
 type Call = (Read, &'static str, Value);
@@ -146,8 +153,9 @@ async fn one_read(world: Arc<World>, door: Arc<Door>, reads: Vec<Call>) {
 /// Writes without end: new transactions, old ones again, and ones that nobody should take.
 pub(crate) async fn write(world: Arc<World>, door: Arc<Door>, mut rng: fastrand::Rng) {
     let mut sent: Vec<Transaction> = Vec::new();
+    let gap = WRITE_GAP * sparse(&world);
     loop {
-        sleep(Duration::from_millis(rng.u64(1..WRITE_GAP))).await;
+        sleep(Duration::from_millis(rng.u64(1..gap))).await;
         let (sender, salt) = (rng.u32(..), rng.u32(..));
         let new = Transaction { sender, nonce: 0, salt, poor: false };
         let old = (!sent.is_empty()).then(|| sent[rng.usize(..sent.len())]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     chain::{Chain, quantity},
-    plan::{END, Plan, RECOVERED, USUAL_FLOOR},
+    plan::{Plan, USUAL_FLOOR},
 };
 
 /// A client waits no longer, in milliseconds.
@@ -156,7 +156,7 @@ impl Ledger {
         answer: &str,
     ) {
         *self.failed.entry(code.to_owned()).or_default() += 1;
-        let excused = code == "SW0304" && plan.floor < USUAL_FLOOR && now < RECOVERED;
+        let excused = code == "SW0304" && plan.floor < USUAL_FLOOR && now < plan.spans.recovered;
         if !excused {
             self.find(now, format!("{read:?}, asked at {}, failed: {code} {answer}", asked.at));
         }
@@ -190,7 +190,8 @@ impl Ledger {
     pub(crate) fn check_budget(&mut self, plan: &Plan, extras: &BTreeMap<String, u32>) {
         /// Seconds that a call may take.
         const DEADLINE: usize = 10;
-        let (mut calls, mut extra) = (vec![0; END as usize / 1_000 + 1], vec![0; END as usize / 1_000 + 1]);
+        let seconds = plan.spans.end as usize / 1_000 + 1;
+        let (mut calls, mut extra) = (vec![0; seconds], vec![0; seconds]);
         for (id, (at, _)) in &self.calls {
             calls[*at as usize / 1_000] += 1;
             extra[*at as usize / 1_000] += extras.get(id).copied().unwrap_or(0);

@@ -1,7 +1,8 @@
 //! The whole daemon in a deterministic simulation: the real wiring between simulated providers that fail
 //! and lie, a disk that loses power, and clients that check every answer.
 //!
-//! `SEAWALL_SEED=7` runs one seed and tells all about it; `SEAWALL_SEEDS=1000` runs as many.
+//! `SEAWALL_SEED=7` runs one seed and tells all about it; `SEAWALL_SEEDS=1000` runs as many; `SEAWALL_SIM_MINUTES=60` makes
+//! each last an hour of simulated time, with sparser calls (then build with `CARGO_PROFILE_TEST_OPT_LEVEL=2`).
 
 #![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
 
@@ -26,8 +27,9 @@ use std::{
 };
 
 use outcome::{Outcome, run};
+use plan::{MINUTES, Spans};
 
-/// Seeds that are run unless the environment says otherwise, of 3 simulated minutes each.
+/// Seeds that are run unless the environment says otherwise, of [`MINUTES`] each.
 const SEEDS: u64 = 100;
 
 /// Seeds that are run twice.
@@ -37,6 +39,10 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+fn spans() -> Spans {
+    Spans::of(variable("SEAWALL_SIM_MINUTES").unwrap_or(MINUTES))
+}
+
 thread_local! {
     /// Panics on this thread; a task's are caught by the runtime, and would pass unseen.
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -44,7 +50,7 @@ thread_local! {
 
 /// A run in which no task may panic.
 fn watched(seed: u64) -> Outcome {
-    let mut outcome = run(seed);
+    let mut outcome = run(seed, spans());
     let panics = PANICS.take();
     outcome.ledger.findings.extend(panics);
     outcome
@@ -83,6 +89,7 @@ fn what_must_hold_holds_whatever_goes_wrong() {
         }
         done
     };
+    let began = std::time::Instant::now();
     let width = thread::available_parallelism().map_or(1, usize::from);
     let mut outcomes = BTreeMap::new();
     thread::scope(|scope| {
@@ -106,7 +113,13 @@ fn what_must_hold_holds_whatever_goes_wrong() {
     let reads: u64 = outcomes.values().map(|o| o.ledger.reads).sum();
     let failed: u64 = outcomes.values().flat_map(|o| o.ledger.failed.values()).sum();
     let lives: usize = outcomes.values().map(|o| o.lives).sum();
-    eprintln!("{} seeds, {lives} lives of the daemon, {reads} reads, {failed} failed", outcomes.len());
+    let simulated = outcomes.len() as u64 * spans().end / 1_000;
+    eprintln!(
+        "{} seeds of {} minutes, {lives} lives of the daemon, {reads} reads, {failed} failed; {simulated} s simulated in {} s",
+        outcomes.len(),
+        spans().end / 60_000,
+        began.elapsed().as_secs()
+    );
     assert!(
         broken.is_empty(),
         "seeds {broken:?} do not hold; replay one with SEAWALL_SEED={} cargo test -p seawall --test simulation",
@@ -118,7 +131,7 @@ fn what_must_hold_holds_whatever_goes_wrong() {
 fn the_same_seed_gives_the_same_run() {
     let seeds = variable("SEAWALL_SEED").map_or(TWICE.to_vec(), |seed| vec![seed]);
     for seed in seeds {
-        let (first, second) = (run(seed).fingerprint, run(seed).fingerprint);
+        let (first, second) = (run(seed, spans()).fingerprint, run(seed, spans()).fingerprint);
         let differs = first.iter().zip(&second).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(first.len(), second.len(), "seed {seed}");

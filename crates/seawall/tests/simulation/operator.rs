@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     client::{self, Door},
-    plan::{ALL_SERVE, Life},
+    plan::Life,
     world::{ADMIN, HOST, World},
 };
 
@@ -62,7 +62,7 @@ pub(crate) async fn look(world: Arc<World>, admin: Arc<Door>) {
         if extra > most + second.div_ceil(5) {
             ledger.find(now, format!("{extra} unplanned attempts in ten seconds, {most} allowed"));
         }
-        if now < ALL_SERVE {
+        if now < world.plan.spans.all_serve {
             continue;
         }
         for upstream in pool["upstreams"].as_array().into_iter().flatten() {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::PoisonError};
 
-use super::{chain::digest, ledger::Ledger, log, node::Seen, world::Lasting};
+use super::{chain::digest, ledger::Ledger, log, node::Seen, plan::Spans, world::Lasting};
 
 /// What came of a run.
 pub(crate) struct Outcome {
@@ -17,8 +17,8 @@ pub(crate) struct Outcome {
 }
 
 /// Runs everything that a seed makes happen.
-pub(crate) fn run(seed: u64) -> Outcome {
-    let lasting = Lasting::new(seed);
+pub(crate) fn run(seed: u64, spans: Spans) -> Outcome {
+    let lasting = Lasting::new(seed, spans);
     let mut metrics = Vec::new();
     for life in lasting.plan.lives.clone() {
         metrics.push(lasting.live(life));

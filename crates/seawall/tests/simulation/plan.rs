@@ -6,13 +6,12 @@ use seawall_runtime::{net::sim::Fault, random::Seed};
 
 use super::node::Lie;
 
-/// Length of a run, in milliseconds of simulated time.
-pub(crate) const END: u64 = 180_000;
-/// Faults come and go between these.
-pub(crate) const TROUBLE: (u64, u64) = (6_000, 112_000);
-/// After the last fault every read succeeds from then on, and every upstream serves by the second.
-pub(crate) const RECOVERED: u64 = TROUBLE.1 + 15_000;
-pub(crate) const ALL_SERVE: u64 = TROUBLE.1 + 60_000;
+/// The shortest run, in minutes of simulated time.
+pub(crate) const MINUTES: u64 = 3;
+/// Faults come from then on, in milliseconds.
+const TROUBLE: u64 = 6_000;
+/// And have gone this long before the end.
+const AFTERMATH: u64 = 68_000;
 /// The attempt budget's floor where the estate does not say, in attempts a second.
 pub(crate) const USUAL_FLOOR: u32 = 10;
 /// A provider that was unwell is not counted on for this long after.
@@ -22,9 +21,36 @@ const CALM: u64 = 8_000;
 /// Time a restarted daemon is away.
 const AWAY: u64 = 1_500;
 
+/// When what is over, in milliseconds of simulated time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spans {
+    /// The run.
+    pub(crate) end: u64,
+    /// The last fault.
+    pub(crate) trouble: u64,
+    /// From then on every read succeeds,
+    pub(crate) recovered: u64,
+    /// and from then on every upstream serves.
+    pub(crate) all_serve: u64,
+    /// How often the shortest run goes into this one: what happens a few times in a run is spread over it.
+    pub(crate) stretch: u64,
+}
+
+impl Spans {
+    /// Of a run of so many minutes.
+    pub(crate) fn of(minutes: u64) -> Self {
+        let minutes = minutes.max(MINUTES);
+        let end = minutes * 60_000;
+        let trouble = end - AFTERMATH;
+        let (recovered, all_serve) = (trouble + 15_000, trouble + 60_000);
+        Self { end, trouble, recovered, all_serve, stretch: minutes / MINUTES }
+    }
+}
+
 /// Everything that happens in a run.
 pub(crate) struct Plan {
     pub(crate) seed: Seed,
+    pub(crate) spans: Spans,
     pub(crate) block_ms: u64,
     pub(crate) poll_ms: u64,
     pub(crate) hang_ms: u64,
@@ -100,7 +126,7 @@ pub(crate) enum Change {
 }
 
 impl Plan {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, spans: Spans) -> Self {
         let seed = Seed::new(seed);
         let mut rng = seed.rng("plan");
         let owners: &[usize] = match rng.u32(..4) {
@@ -118,6 +144,7 @@ impl Plan {
         let block_ms = [1_000, 2_000, 3_000][rng.usize(..3)];
         let mut plan = Self {
             seed,
+            spans,
             block_ms,
             poll_ms: (block_ms / 2).clamp(250, 2_000),
             hang_ms: [500, 1_000][rng.usize(..2)],
@@ -136,15 +163,15 @@ impl Plan {
     }
 
     fn draw_episodes(&mut self, rng: &mut fastrand::Rng) {
-        let mut at = TROUBLE.0;
-        while at < TROUBLE.1 {
+        let mut at = TROUBLE;
+        while at < self.spans.trouble {
             let provider = rng.usize(..self.providers);
             let mut upstreams: Vec<_> =
                 (0..self.upstreams.len()).filter(|i| self.upstreams[*i].provider == provider).collect();
             if rng.bool() {
                 upstreams.truncate(1);
             }
-            let to = (at + rng.u64(1_000..25_000)).min(TROUBLE.1);
+            let to = (at + rng.u64(1_000..25_000)).min(self.spans.trouble);
             let episode = Episode { from: at, to, provider, upstreams, trouble: trouble(rng) };
             if self.may_add(&episode) {
                 self.episodes.push(episode);
@@ -182,22 +209,22 @@ impl Plan {
     fn draw_lives(&mut self, rng: &mut fastrand::Rng) {
         let mut from = 0;
         for _ in 0..rng.u32(..3) {
-            let to = rng.u64(from + 15_000..from + 55_000);
-            if to + AWAY + CALM < TROUBLE.1 {
+            let to = from + rng.u64(15_000..55_000) * self.spans.stretch;
+            if to + AWAY + CALM < self.spans.trouble {
                 let end = [End::PowerCut, End::PowerCut, End::Kill, End::Stop][rng.usize(..4)];
                 self.lives.push(Life { from, to, end });
                 from = to + AWAY;
             }
         }
-        self.lives.push(Life { from, to: END, end: End::Stop });
+        self.lives.push(Life { from, to: self.spans.end, end: End::Stop });
     }
 
     fn draw_changes(&mut self, rng: &mut fastrand::Rng) {
-        for n in 0..rng.u64(..6) {
-            let at = rng.u64(TROUBLE.0..TROUBLE.1);
+        for n in 0..rng.u64(..6) * self.spans.stretch {
+            let at = rng.u64(TROUBLE..self.spans.trouble);
             self.changes.push((at, if rng.bool() { Change::Estate(n + 1) } else { Change::BadEstate }));
         }
-        let at = rng.u64(TROUBLE.0..TROUBLE.1 - 20_000);
+        let at = rng.u64(TROUBLE..self.spans.trouble - 20_000);
         let over = at + rng.u64(1_000..20_000);
         match rng.u32(..4) {
             0 => self.changes.extend([(at, Change::Full(true)), (over, Change::Full(false))]),

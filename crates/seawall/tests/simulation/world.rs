@@ -33,7 +33,7 @@ use super::{
     ledger::Ledger,
     node::Node,
     operator::{clients, look},
-    plan::{End, Life, Plan},
+    plan::{End, Life, Plan, Spans},
 };
 
 /// The daemon's host, its ports and its journal.
@@ -98,8 +98,8 @@ impl World {
 }
 
 impl Lasting {
-    pub(crate) fn new(seed: u64) -> Self {
-        let plan = Arc::new(Plan::new(seed));
+    pub(crate) fn new(seed: u64, spans: Spans) -> Self {
+        let plan = Arc::new(Plan::new(seed, spans));
         let chain = Arc::new(Chain::new(seed, plan.block_ms));
         let nodes = plan.upstreams.iter().map(|u| Arc::new(Node::new(&u.name, chain.clone(), u.delay)));
         let disk = SimDisk::new();
