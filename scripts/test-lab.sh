@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics,
-# an independent verifier written in Go on the journal, and a short outage run. Debian packages that are
+# an independent verifier written in Go on the journal, real client libraries, and a short outage run. Debian packages that are
 # missing are installed where this user may (root, or sudo without a password). Nothing is skipped: what
 # cannot be had fails.
 set -euo pipefail
@@ -34,8 +34,9 @@ until_ok() { # seconds command…
   done
 }
 
-packages curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc
+packages curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
 export PATH=$PATH:/usr/sbin
+scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
 seawall=$(realpath "$target/debug/seawall")
 rm -rf "$work" target/bench

@@ -5,11 +5,14 @@ import { Lab } from './lab.mjs';
 import { Stage } from './stage.mjs';
 import { printReport } from './report.mjs';
 import { chain } from './chain/scenario.mjs';
+import { clients } from './clients/scenario.mjs';
+import { matrix } from './matrix/scenario.mjs';
 import { modes } from './mock/modes.mjs';
+import { netns } from './netns/scenario.mjs';
 import { trouble } from './trouble/scenario.mjs';
 import { idle } from './idle.mjs';
 
-const SCENARIOS = { chain, modes, trouble, idle };
+const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, idle };
 
 const HELP = `Usage: bench/outage/run [SCENARIO ...] [OPTIONS]
 
@@ -18,17 +21,21 @@ Breaks things under a running Seawall while an open-loop load goes through it, a
 Scenarios (default: all, in this order)
   chain     one real chain node behind three provider processes that are killed, frozen and restarted
   modes     three scripted nodes, one of them misbehaving in each known way in turn
+  matrix    each known way to misbehave, by 1, 2 and 3 of 3 nodes, for each kind of request: a table
+  clients   ethers, viem, web3.py and cast do what they do at one healthy node, through a failover and a reorganisation
+  netns     gateway and nodes in network namespaces, the links between them cut, muted, reset, down (needs root)
   trouble   Seawall's own troubles: bad estates, a full disk, a stalled fsync, a stderr nobody reads
   idle      memory held by idle connections
 
 Options
-  --rate N           requests a second (chain 1000, modes 200, trouble 500)
-  --seconds N        length of the run (chain 300), of one mode (12), of one trouble (60)
+  --rate N           requests a second (chain 1000, modes 200, matrix 80, trouble 500)
+  --seconds N        length of the run (chain 300), of one mode (12), of one cell's fault (5), of one trouble (60),
+                     of netns at least (0: its script once)
   --fault-every N    seconds between faults in chain (10)
   --transactions N   transactions sent in chain (500)
   --workers N        load threads in chain (2)
   --connections N    idle connections (5000)
-  --only A,B         only these modes or troubles
+  --only A,B         only these modes, cells (as in "hang 2/3") or troubles
   --smoke            a short run of each: lower rate, fewer seconds
   --direct           chain, modes: without Seawall, straight to one provider (shows that the harness can fail)
   --seawall PATH     the binary (target/release/seawall)

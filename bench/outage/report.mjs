@@ -2,7 +2,7 @@
 
 const EXAMPLES_SHOWN = 16;
 const EXAMPLE_WIDTH = 600;
-const PRINTERS = { chain, modes, trouble, idle };
+const PRINTERS = { chain, modes, matrix, clients, netns, trouble, idle };
 
 export function printReport(name, result) {
   console.log(`\n== ${name}`);
@@ -26,6 +26,40 @@ function chain(r) {
 
 function modes(r) {
   table(r.modes);
+}
+
+/** Markdown: a row for each mode and number of nodes, a column for each kind of request. */
+function matrix(r) {
+  const kinds = [...new Set(r.matrix.map((c) => c.kind))];
+  const line = (cells) => console.log(`| ${cells.join(' | ')} |`);
+  line(['mode', 'nodes', 'bar', ...kinds]);
+  line(Array(3 + kinds.length).fill('---'));
+  const rows = new Map();
+  for (const cell of r.matrix) {
+    const key = `${cell.mode} ${cell.nodes}`;
+    if (!rows.has(key)) rows.set(key, [cell.mode, cell.nodes, cell.bar]);
+    rows.get(key).push(matrixCell(cell));
+  }
+  for (const row of rows.values()) line(row);
+  console.log('bar: what is asked of the row. n: n requests, all answered rightly; else how many were not, and how.');
+}
+
+function matrixCell({ requests, failed, wrong, backwards, refused, instead, holds, told }) {
+  const counts = Object.entries({ failed, wrong, backwards, refused, [told]: instead }).filter(([, n]) => n > 0);
+  const text = counts.map(([what, n]) => `${n} ${what}`).join(', ');
+  if (text === '') return String(requests);
+  return holds ? `${requests}: ${text}` : `${requests}: **${text}**`;
+}
+
+function clients(r) {
+  table(r.clients);
+}
+
+function netns(r) {
+  console.log(`requests ${r.requests}   failed ${r.failed}   wrong ${r.wrong}   backwards ${r.backwards}   transactions sent ${r.sent}`);
+  console.log(`latency ms, from the time each request was due: ${percentiles(r.latency_ms)}`);
+  console.log(`schedule lag ms: ${percentiles(r.schedule_lag_ms)}`);
+  table(r.faults);
 }
 
 function trouble(r) {

@@ -12,17 +12,17 @@ const TOKEN = 'outage-harness';
 const READY_MS = 15_000;
 const RECORDS_READ = 2000;
 
-/** The estate as text. `upstreams` are `{ name, provider, url, weight }`. */
-export function estateText({ gateway, admin, journal, chainId, blockTime = '1s', upstreams, log = 'info' }) {
+/** The estate as text. `upstreams` are `{ name, provider, url, weight }`, `pool` lines more of the one pool. */
+export function estateText({ host = '127.0.0.1', gateway, admin, journal, chainId, blockTime = '1s', pool = [], upstreams, log = 'info' }) {
   const providers = [...new Set(upstreams.map((u) => u.provider))];
   return [
     '[estate]', 'name = "outage"', '',
-    '[listen]', `gateway = "127.0.0.1:${gateway}"`, `admin = "127.0.0.1:${admin}"`,
+    '[listen]', `gateway = "${host}:${gateway}"`, `admin = "${host}:${admin}"`,
     'admin_token = "env:OUTAGE_ADMIN_TOKEN"', '',
     '[journal]', `dir = "${journal}"`, '',
     '[log]', `level = "${log}"`, '',
     ...providers.flatMap((p) => [`[providers.${p}]`, '']),
-    '[pools.chain]', 'kind = "evm"', `chain_id = ${chainId}`, `block_time = "${blockTime}"`, 'route = "/"', '',
+    '[pools.chain]', 'kind = "evm"', `chain_id = ${chainId}`, `block_time = "${blockTime}"`, 'route = "/"', ...pool, '',
     ...upstreams.flatMap((u) => [
       '[[pools.chain.upstreams]]', `name = "${u.name}"`, `url = "${u.url}"`, `provider = "${u.provider}"`,
       `weight = ${u.weight ?? 100}`, '',
@@ -30,7 +30,10 @@ export function estateText({ gateway, admin, journal, chainId, blockTime = '1s',
   ].join('\n');
 }
 
-/** Starts Seawall on free ports, in front of `upstreams`, and waits until it says that it is ready. */
+/**
+ * Starts Seawall on free ports, in front of `upstreams`, and waits until it says that it is ready. `within` is the
+ * network namespace it runs in, if another.
+ */
 export async function startSeawall({ lab, stage }, options) {
   const [gateway, admin] = await freePorts(2);
   const dir = stage.subdir(options.name);
@@ -38,11 +41,12 @@ export async function startSeawall({ lab, stage }, options) {
   const estate = { gateway, admin, journal, ...options };
   const file = join(dir, 'seawall.toml');
   writeFileSync(file, estateText(estate));
-  const child = stage.start('seawall', lab.seawall, ['run', file], {
+  const [command, ...args] = [...(options.within ? ['ip', 'netns', 'exec', options.within] : []), lab.seawall, 'run', file];
+  const child = stage.start('seawall', command, args, {
     stderr: options.stderr,
     env: { OUTAGE_ADMIN_TOKEN: TOKEN, ...options.env },
   });
-  const seawall = new Seawall({ binary: lab.seawall, child, file, estate, journal, gateway, admin });
+  const seawall = new Seawall({ binary: lab.seawall, child, file, estate, journal, host: options.host ?? '127.0.0.1', gateway, admin });
   await seawall.ready();
   return seawall;
 }
@@ -51,11 +55,11 @@ class Seawall {
   #http = new Http();
   #binary;
 
-  constructor({ binary, child, file, estate, journal, gateway, admin }) {
+  constructor({ binary, child, file, estate, journal, host, gateway, admin }) {
     this.#binary = binary;
     Object.assign(this, { child, file, estate, journal });
-    this.url = `http://127.0.0.1:${gateway}/`;
-    this.admin = `http://127.0.0.1:${admin}`;
+    this.url = `http://${host}:${gateway}/`;
+    this.admin = `http://${host}:${admin}`;
   }
 
   async ready() {

@@ -12,6 +12,7 @@ pids=
 while read -r line; do pids=$line; done
 [ -z "$pids" ] || kill -9 $pids 2>/dev/null
 umount -l "$0/small" 2>/dev/null
+[ ! -d /run/netns ] || for ns in $(ls /run/netns | grep "^\${0##*-}-"); do ip netns delete "$ns"; done
 [ -n "$1" ] || rm -rf "$0"`;
 
 export class Stage {
@@ -28,6 +29,11 @@ export class Stage {
     this.#reaper.stdin.on('error', () => {}); // it is gone only when we are
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
     process.once('exit', () => this.clear());
+  }
+
+  /** Beginning of the names of what this run alone has and the machine shares, such as network namespaces. */
+  get mark() {
+    return this.dir.split('-').at(-1);
   }
 
   /** A fresh directory under the scratch directory. */

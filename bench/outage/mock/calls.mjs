@@ -1,5 +1,5 @@
 // The calls of the mixed load: each with the test that tells a right answer from a wrong one. A test is given
-// the window `lo..=hi` of blocks that a read at `latest` may have seen.
+// the window `lo..=hi` of blocks that a read at `latest` may have seen, and the forks that may be told of (0 is none).
 
 import { FINALIZED_BEHIND, SAFE_BEHIND, areLogs, hashOf, hex, isBlock, stateAt } from './digest.mjs';
 
@@ -13,10 +13,14 @@ const TAGS = [
 ];
 const DEEP = 100;
 
-const some = ({ lo, hi }, test, late = 0) => {
-  for (let n = hi; n >= lo - late; n -= 1) if (test(n)) return true;
+const TRUE_CHAIN = [0];
+
+const some = ({ lo, hi, forks = TRUE_CHAIN }, test, late = 0) => {
+  for (let n = hi; n >= lo - late; n -= 1) if (forks.some((fork) => test(n, fork))) return true;
   return false;
 };
+
+const onSome = ({ forks = TRUE_CHAIN }, test) => forks.some(test);
 
 /** A state read's method and its parameters without the block. */
 const SUBJECTS = [
@@ -32,7 +36,7 @@ const stateTag = (rng) => {
   const [tag, behind, late] = rng.weighted(TAGS);
   return {
     kind: `state-${tag}`, method, params: [...subject, tag],
-    right: (r, w) => some(w, (n) => r === stateAt(n - behind, method, subject), late),
+    right: (r, w) => some(w, (n, fork) => r === stateAt(n - behind, method, subject, fork), late),
   };
 };
 
@@ -40,14 +44,14 @@ const stateBare = (rng) => {
   const subject = [`0x${rng.hex(40)}`];
   return {
     kind: 'state-untagged', method: 'eth_getBalance', params: subject,
-    right: (r, w) => some(w, (n) => r === stateAt(n, 'eth_getBalance', subject)),
+    right: (r, w) => some(w, (n, fork) => r === stateAt(n, 'eth_getBalance', subject, fork)),
   };
 };
 
 const stateAtNumber = (rng, view) => {
   const [method, subject] = rng.weighted(SUBJECTS)(rng);
   const n = view.told - rng.below(DEEP) * rng.below(2);
-  return { kind: 'state-number', method, params: [...subject, hex(n)], right: (r) => r === stateAt(n, method, subject) };
+  return { kind: 'state-number', method, params: [...subject, hex(n)], right: (r, w) => onSome(w, (fork) => r === stateAt(n, method, subject, fork)) };
 };
 
 const stateAtHash = (rng, view) => {
@@ -68,14 +72,14 @@ const blockTag = (rng) => {
   const [tag, behind, late] = rng.weighted(TAGS);
   return {
     kind: `block-${tag}`, method: 'eth_getBlockByNumber', params: [tag, false],
-    right: (r, w) => some(w, (n) => isBlock(r, n - behind), late),
+    right: (r, w) => some(w, (n) => isBlock(r, n - behind, w.forks), late),
     tells: tag === 'latest' ? (r) => Number(r?.number) : undefined,
   };
 };
 
 const blockNumber = (rng, view) => {
   const n = view.told - rng.below(DEEP) * rng.below(2);
-  return { kind: 'block-number', method: 'eth_getBlockByNumber', params: [hex(n), false], right: (r) => isBlock(r, n) };
+  return { kind: 'block-number', method: 'eth_getBlockByNumber', params: [hex(n), false], right: (r, w) => isBlock(r, n, w.forks) };
 };
 
 const blockHash = (rng, view) => {
@@ -87,7 +91,7 @@ const logsLatest = (rng, view) => {
   const from = view.told - rng.below(12);
   return {
     kind: 'logs-latest', method: 'eth_getLogs', params: [{ fromBlock: hex(from), toBlock: 'latest' }],
-    right: (r, w) => some(w, (n) => areLogs(r, from, n)),
+    right: (r, w) => some(w, (n) => areLogs(r, from, n, w.forks)),
   };
 };
 
@@ -96,7 +100,7 @@ const logsRange = (rng, view) => {
   const from = to - rng.below(20);
   return {
     kind: 'logs-range', method: 'eth_getLogs', params: [{ fromBlock: hex(from), toBlock: hex(to) }],
-    right: (r) => areLogs(r, from, to),
+    right: (r, w) => areLogs(r, from, to, w.forks),
   };
 };
 
@@ -107,7 +111,8 @@ const receipt = (rng, view) => {
   const { hash } = old[rng.below(old.length)];
   return {
     kind: 'receipt', method: 'eth_getTransactionReceipt', params: [hash],
-    right: (r) => r?.transactionHash === hash && r.blockHash === hashOf(Number(r.blockNumber)),
+    right: (r, w) => r?.transactionHash === hash
+      && onSome(w, (fork) => r.blockHash === hashOf(Number(r.blockNumber), fork)),
   };
 };
 

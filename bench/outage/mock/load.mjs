@@ -7,6 +7,7 @@ import { Http } from '../rpc.mjs';
 import { random } from '../stats.mjs';
 import { CALLS } from './calls.mjs';
 import { headAt } from './digest.mjs';
+import { examine } from './examine.mjs';
 
 /** Blocks that a read at `latest` may be behind the head at the time it was sent. */
 const BEHIND = 2;
@@ -14,7 +15,6 @@ const BATCH_MAX = 6;
 const ACCEPTED_KEPT = 64;
 const SETTLED_AFTER = 4;
 const EXAMPLES = 4;
-const NEAR = 40;
 const GAS = { gasLimit: 21_000n, maxFeePerGas: 10n, maxPriorityFeePerGas: 1n };
 
 const { url, rate, seconds, startAt, seed, labDir, writesPerSecond } = workerData;
@@ -69,28 +69,13 @@ async function check(drawn, send) {
   const calls = drawn.map(({ method, params }, i) => ({ jsonrpc: '2.0', id: i + 1, method, params }));
   const answers = await send(calls);
   const hi = headAt(Date.now() + 1);
-  if (!Array.isArray(answers) || answers.length !== drawn.length) throw new Error(`${drawn.length} calls, not as many answers`);
-  const byId = new Map(answers.map((a) => [a.id, a]));
-  let wrong;
-  for (const [i, call] of drawn.entries()) {
-    const answer = byId.get(i + 1);
-    if (!answer) throw new Error(`${call.kind}: no answer of that id: ${JSON.stringify(answers).slice(0, 200)}`);
-    if (answer.error) throw new Error(`${call.kind} ${JSON.stringify(call.params)}: ${JSON.stringify(answer.error)}`);
-    if (!call.right(answer.result, { lo, hi })) wrong ??= { call, got: answer.result, lo, hi };
-    const told = call.tells?.(answer.result);
-    if (told < before) result.backwards += 1;
-    if (told <= hi) view.told = Math.max(view.told, told);
-  }
-  if (!wrong) return;
+  const { what, detail, oldest, newest } = examine(drawn, answers, { lo, hi });
+  if (oldest < before) result.backwards += 1;
+  if (newest <= hi) view.told = Math.max(view.told, newest);
+  if (what === 'failed' || what === 'refused') throw new Error(detail);
+  if (what !== 'wrong') return;
   result.wrong += 1;
-  const { call, got } = wrong;
-  example('wrong', now(), `${call.kind} ${JSON.stringify(call.params)} in ${lo}..${hi}: ${trueAt(wrong)}; got ${JSON.stringify(got).slice(0, 300)}`);
-}
-
-/** The block at which a wrong answer would have been right, if there is one near. */
-function trueAt({ call, got, lo, hi }) {
-  for (let n = hi + NEAR; n >= lo - NEAR; n -= 1) if (call.right(got, { lo: n, hi: n })) return `true at ${n}`;
-  return 'true at no block near';
+  example('wrong', now(), detail);
 }
 
 async function write() {

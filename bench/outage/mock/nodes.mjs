@@ -1,4 +1,4 @@
-// The three scripted nodes, and a load thread in front of them.
+// Scripted nodes, and a load thread in front of them.
 
 import { Worker } from 'node:worker_threads';
 import { until } from '../clock.mjs';
@@ -9,23 +9,29 @@ import { BLOCK_MS } from './digest.mjs';
 export const CHAIN_ID = 1;
 
 export class Nodes {
-  names = ['a', 'b', 'c'];
   #http = new Http();
+
+  /** One node for each of `owners`, named a, b, c …, each at one of `hosts` if they are given. */
+  constructor(owners = ['ann', 'bob', 'cyd'], hosts = owners.map(() => '127.0.0.1')) {
+    this.owners = owners;
+    this.hosts = hosts;
+    this.names = owners.map((_, i) => 'abcdefgh'[i]);
+  }
 
   async start({ lab, stage }) {
     this.ports = await freePorts(this.names.length);
     const options = ['--block-ms', String(BLOCK_MS), '--chain-id', String(CHAIN_ID)];
-    stage.start('mocknode', lab.mocknode, [...this.ports.map(String), ...options]);
-    await until('the scripted nodes', 10_000, () => this.#http.call(this.url(2), 'eth_chainId'));
+    stage.start('mocknode', lab.mocknode, [...this.ports.map((port, i) => `${this.hosts[i]}:${port}`), ...options]);
+    await until('the scripted nodes', 10_000, () => this.#http.call(this.url(0), 'eth_chainId'));
   }
 
   url(i) {
-    return `http://127.0.0.1:${this.ports[i]}/`;
+    return `http://${this.hosts[i]}:${this.ports[i]}/`;
   }
 
-  /** For the estate: three upstreams of three owners. */
+  /** For the estate: each owner's upstreams. */
   get upstreams() {
-    return ['ann', 'bob', 'cyd'].map((provider, i) => ({ name: this.names[i], provider, url: this.url(i) }));
+    return this.owners.map((provider, i) => ({ name: this.names[i], provider, url: this.url(i) }));
   }
 
   async behave(i, mode) {
