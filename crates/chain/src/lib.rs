@@ -1,5 +1,6 @@
 //! What Seawall knows about chains: the JSON-RPC [`envelope`], the [`method`]s and what they read, block
-//! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`], the agreed
+//! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`] and its
+//! [`sender`], the agreed
 //! [`heads`] of a pool, what [`keep`]s an answer to them, and the [`capability`] an upstream was seen to lack.
 //!
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
@@ -15,6 +16,7 @@ pub mod keep;
 pub mod method;
 pub mod pin;
 mod scan;
+pub mod sender;
 pub mod tx;
 
 pub use hash::{Hash, NotHex, parse_quantity, write_quantity};

@@ -12,11 +12,15 @@ use crate::{
 pub const MAX_LEN: usize = 2 * 1024 * 1024;
 
 /// EIP-2718 type of a blob transaction (EIP-4844).
-const BLOB_TX: u8 = 3;
+pub(crate) const BLOB_TX: u8 = 3;
 /// RLP: the first byte of a list whose payload is 0 to 55 bytes long.
-const SHORT_LIST: u8 = 0xc0;
+pub(crate) const SHORT_LIST: u8 = 0xc0;
 /// RLP: the first byte of a list whose payload length takes one byte; each byte more is one up.
-const LONG_LIST: u8 = 0xf8;
+pub(crate) const LONG_LIST: u8 = 0xf8;
+/// RLP: the first byte of a string of 0 to 55 bytes; what is below stands for itself.
+const SHORT_STRING: u8 = 0x80;
+/// RLP: the first byte of a string whose length takes one byte; each byte more is one up.
+const LONG_STRING: u8 = 0xb8;
 
 /// Why no hash could be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,29 +71,34 @@ pub fn hash(raw: &str) -> Result<Hash, NotATransaction> {
     Ok(Hash(keccak.finalize().into()))
 }
 
-struct List<'a> {
+pub(crate) struct List<'a> {
     /// Header and payload.
     whole: &'a [u8],
-    payload: &'a [u8],
+    pub(crate) payload: &'a [u8],
 }
 
 /// The RLP list that `rlp` begins with.
-fn list(rlp: &[u8]) -> Option<List<'_>> {
-    let first = *rlp.first()?;
-    let (header, len) = match first {
-        0..SHORT_LIST => return None,
-        SHORT_LIST..LONG_LIST => (1, usize::from(first - SHORT_LIST)),
-        LONG_LIST.. => {
-            let width = usize::from(first - LONG_LIST) + 1;
-            let len = rlp
-                .get(1..1 + width)?
-                .iter()
-                .try_fold(0usize, |n, b| Some(n.checked_mul(256)? | usize::from(*b)))?;
-            (1 + width, len)
-        }
-    };
+pub(crate) fn list(rlp: &[u8]) -> Option<List<'_>> {
+    let (header, len) = item(rlp).filter(|_| rlp[0] >= SHORT_LIST)?;
     let end = header + len.min(MAX_LEN + 1);
     Some(List { whole: rlp.get(..end)?, payload: rlp.get(header..end)? })
+}
+
+/// The lengths of the header and of the payload of the RLP item that `rlp` begins with.
+pub(crate) fn item(rlp: &[u8]) -> Option<(usize, usize)> {
+    let long = |width: u8| {
+        let width = usize::from(width) + 1;
+        let bytes = rlp.get(1..1 + width)?.iter();
+        let len = bytes.fold(Some(0usize), |n, b| Some(n?.checked_mul(256)? | usize::from(*b)))?;
+        Some((1 + width, len))
+    };
+    match *rlp.first()? {
+        0..SHORT_STRING => Some((0, 1)),
+        first @ SHORT_STRING..LONG_STRING => Some((1, usize::from(first - SHORT_STRING))),
+        first @ LONG_STRING..SHORT_LIST => long(first - LONG_STRING),
+        first @ SHORT_LIST..LONG_LIST => Some((1, usize::from(first - SHORT_LIST))),
+        first @ LONG_LIST.. => long(first - LONG_LIST),
+    }
 }
 
 #[cfg(test)]
