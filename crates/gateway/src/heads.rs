@@ -10,7 +10,7 @@ use seawall_chain::{
 use seawall_model::{Cause, Mono};
 
 use crate::{
-    core::{cache::View, choose::Set, seal::Seal},
+    core::{cache::View, choose::Set, left::left, seal::Seal},
     estate::{PoolKind, PoolSection},
     pool::{Pool, Upstream},
 };
@@ -37,6 +37,8 @@ pub(crate) struct Heads {
     pub(crate) polled: bool,
     /// What of the agreed chain has been final, and whether that still holds.
     pub(crate) seal: Seal,
+    /// Blocks that were agreed on and have left the chain.
+    pub(crate) left: Arc<[Block]>,
 }
 
 impl Heads {
@@ -69,6 +71,7 @@ impl Heads {
             halted: agreed.halted,
             polled: before.polled || polled,
             seal: before.seal.next(&before.history, tracker.history(), agreed.finalized),
+            left: left(&before.left, &before.history, tracker.history()),
             ..Self::default()
         };
         for (i, upstream) in agreed.upstreams.iter().enumerate() {

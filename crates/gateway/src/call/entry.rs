@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::{
     By, Refusal, Reply, Trail,
     attempt::{Ask, Prove},
+    pending::{coherent, raw},
     quorum::quorum,
     read::{Outcome, read},
     share::{Way, way, written_to},
@@ -52,6 +53,15 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
     pool.state.counts.requests.fetch_add(1, Relaxed);
     let deadline = now + pool.section.deadline;
     let trail = visit.trail.like();
+    if let Some(floor) = &visit.floor
+        && Method::lookup(&call.method).class != Class::Write
+        && let Err(seen) = floor.reached(pool).await
+    {
+        let refusal = Refusal::Behind(seen);
+        trail.refused(refusal.code());
+        visit.trail.take(&trail);
+        return finish(worker, pool, call, Outcome::Refused(refusal)).await;
+    }
     let (mut repins, mut counted) = (0, false);
     let outcome = loop {
         let heads = pool.state.heads.load_full();
@@ -94,6 +104,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
             outcome => break outcome,
         }
     };
+    let outcome = coherent(visit, call, outcome, deadline).await;
     if let Outcome::Refused(refusal) = &outcome {
         trail.refused(refusal.code());
     }
@@ -272,8 +283,7 @@ fn prove(method: &Method, reads: Option<Reads>, heads: &Heads) -> Option<Prove> 
 }
 
 fn raw_hash(params: Option<&RawValue>) -> Option<Hash> {
-    let [raw] = serde_json::from_str::<[std::borrow::Cow<'_, str>; 1]>(params?.get()).ok()?;
-    tx::hash(&raw).ok()
+    tx::hash(&raw(params?)?).ok()
 }
 
 /// Turns what came of a call into what the client gets.

@@ -3,6 +3,7 @@
 mod attempt;
 mod entry;
 mod judge;
+mod pending;
 mod quorum;
 mod race;
 mod read;

@@ -141,7 +141,7 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
 
 /// An answer that tells of this block, beyond the agreed head, goes out once the head has come there, if the
 /// block agreed on is the one it tells of. If the head does not come in time, there is nothing yet.
-async fn caught_up(ask: &Ask, number: u64, body: Bytes) -> Outcome {
+pub(super) async fn caught_up(ask: &Ask, number: u64, body: Bytes) -> Outcome {
     if !ask.pool.catch_up(number).await {
         let mut out = Vec::with_capacity(64);
         envelope::write_result(&mut out, Some(&ask.id), "null");

@@ -31,6 +31,10 @@ pub(crate) enum Refusal {
     NotSent(Option<Hash>, Vec<(usize, Cause)>),
     /// The chain as a whole stands still, and the estate has writes refused then, or after a while.
     Halted(Option<Hash>),
+    /// The agreed head has not come to the block that the client has seen.
+    Behind(u64),
+    /// An upstream took the transaction, and none shows it.
+    Unseen(Hash),
     /// An answer within a batch was too large to hold.
     TooLarge,
 }
@@ -48,13 +52,17 @@ impl Refusal {
             Self::TooLarge => "SW0307",
             Self::Halted(_) => "SW0308",
             Self::NoQuorum(_) => "SW0309",
+            Self::Behind(_) => "SW0351",
+            Self::Unseen(_) => "SW0353",
         }
     }
 
     /// The status a single call is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NobodyHealthy | Self::Halted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NobodyHealthy | Self::Halted(_) | Self::Behind(_) | Self::Unseen(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::AllFailed(_)
             | Self::NoQuorum(_)
@@ -98,6 +106,18 @@ impl Refusal {
                     "the chain of pool `{name}` stands still at block {head}; the transaction was not sent"
                 );
                 (what, None, *hash)
+            }
+            Self::Behind(seen) => {
+                let head = pool.state.heads.load().latest().map_or("none".into(), |b| b.number.to_string());
+                let what = format!(
+                    "the client has seen block {seen}, and pool `{name}` agrees on block {head} and no later one yet"
+                );
+                (what, None, None)
+            }
+            Self::Unseen(hash) => {
+                let what =
+                    format!("an upstream of pool `{name}` took the transaction, and none shows it now");
+                (what, None, Some(*hash))
             }
             Self::TooLarge => ("the answer is too large for a batch: ask for it alone".into(), None, None),
         };

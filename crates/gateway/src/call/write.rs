@@ -23,6 +23,7 @@ use super::{
     By, Refusal,
     attempt::{Ask, Attempt, End, Failure},
     judge::Worth,
+    pending::note,
     race::{Next, Race},
     read::Outcome,
 };
@@ -235,6 +236,7 @@ impl Ledger {
     }
 
     fn accepted(&self) -> Outcome {
+        note(&self.ask.pool, self.ask.worker.clock.mono(), self.hash, &self.ask.body);
         // What it changes should be seen soon.
         self.ask.pool.state.nudge();
         let mut out = Vec::with_capacity(128);
@@ -275,34 +277,37 @@ impl Ledger {
 
     /// Does anybody have the transaction, mined or waiting?
     async fn look_up(&self) -> bool {
-        let (pool, clock) = (&self.ask.pool, &self.ask.worker.clock);
-        let now = clock.mono();
-        let heads = pool.state.heads.load_full();
         let params = format!("[\"{}\"]", self.hash);
-        let ask = Arc::new(self.ask.about("eth_getTransactionByHash", &params));
-        let mut race = Race::new(ask.clone());
-        // Everybody is asked, since it may be with one alone.
-        while let Some(next) =
-            pool.choose(now, ask.method.class, &heads, Set::ALL.without(race.tried), Set::NONE)
-        {
-            race.start(next);
-        }
-        let end = now + pool.section.hang;
-        let mut timer = std::pin::pin!(tokio::time::sleep_until(clock.instant(end)));
-        while race.len() > 0 {
-            match race.next(&mut timer, end).await {
-                Next::Time => break,
-                Next::Ended(Attempt {
-                    end: End::Answer { worth: Worth::Good | Worth::Ahead(_), .. },
-                    ..
-                }) => {
-                    race.leave();
-                    return true;
-                }
-                Next::Ended(_) => {}
-            }
-        }
-        race.leave();
-        false
+        anybody(&Arc::new(self.ask.about("eth_getTransactionByHash", &params))).await.is_some()
     }
+}
+
+/// Asks everybody for a transaction, since it may be with one alone: the first answer that shows it, with what it
+/// is worth.
+pub(super) async fn anybody(ask: &Arc<Ask>) -> Option<(Worth, Bytes)> {
+    let (pool, clock) = (&ask.pool, &ask.worker.clock);
+    let now = clock.mono();
+    let heads = pool.state.heads.load_full();
+    let mut race = Race::new(ask.clone());
+    while let Some(next) = pool.choose(now, ask.method.class, &heads, Set::ALL.without(race.tried), Set::NONE)
+    {
+        race.start(next);
+    }
+    let end = now + pool.section.hang;
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(clock.instant(end)));
+    while race.len() > 0 {
+        match race.next(&mut timer, end).await {
+            Next::Time => break,
+            Next::Ended(Attempt {
+                end: End::Answer { worth: worth @ (Worth::Good | Worth::Ahead(_)), body },
+                ..
+            }) => {
+                race.leave();
+                return Some((worth, body));
+            }
+            Next::Ended(_) => {}
+        }
+    }
+    race.leave();
+    None
 }

@@ -1,6 +1,7 @@
 //! Decisions, as plain functions of what is known and the time: nothing in here waits, reads a clock
 //! or rolls dice.
 
+pub mod accepted;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
@@ -10,6 +11,7 @@ pub mod credential;
 pub mod feed;
 pub mod flights;
 pub mod glob;
+pub mod left;
 pub mod pace;
 pub mod quorum;
 pub mod rate;

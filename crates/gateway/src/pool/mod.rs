@@ -26,6 +26,7 @@ use crate::{
     access::Denials,
     call::Ask,
     core::{
+        accepted::Accepted,
         breaker::Admission,
         budget::Budget,
         cache::Cache,
@@ -74,6 +75,7 @@ pub(crate) struct PoolState {
     pub(crate) waiting: AtomicU32,
     /// Calls ended that may have changed something.
     pub(crate) writes: AtomicU64,
+    accepted: Mutex<Accepted>,
     pub(crate) counts: Arc<PoolCounts>,
     /// What subscribers are told.
     pub(crate) feed: Arc<Feed>,
@@ -338,6 +340,7 @@ impl PoolState {
             random: AtomicU64::new(seed),
             waiting: AtomicU32::new(0),
             writes: AtomicU64::new(0),
+            accepted: Mutex::new(before.map(|before| before.state.accepted().clone()).unwrap_or_default()),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
             feed: before.map_or_else(|| Arc::new(Feed::new(!seed)), |before| before.state.feed.clone()),
             events,
@@ -356,6 +359,11 @@ impl PoolState {
 
     pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Transactions that upstreams have taken a short while ago.
+    pub(crate) fn accepted(&self) -> MutexGuard<'_, Accepted> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn tracker(&self) -> MutexGuard<'_, Tracker> {

@@ -3,6 +3,7 @@
 mod begun;
 mod body;
 mod entrance;
+mod floor;
 mod preface;
 mod pulse;
 mod request;
@@ -25,6 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use seawall_runtime::{net::Conn, tasks::Shutdown};
 
 pub(crate) use body::ReplyBody;
+pub(crate) use floor::Floor;
 pub(crate) use pulse::Pulse;
 pub(crate) use request::{json, read_body};
 pub(crate) use visit::{Client, Visit};

@@ -12,7 +12,7 @@ use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
 use super::{
-    Client, Pulse, ReplyBody, Visit, entrance,
+    Client, Floor, Pulse, ReplyBody, Visit, entrance,
     socket::{self, Slot},
 };
 use crate::{
@@ -56,7 +56,7 @@ pub(super) fn respond(
 }
 
 /// Answers a request whose pool is known, and whose client may use it.
-fn admitted(visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: Request<Incoming>) -> Answer {
+fn admitted(mut visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: Request<Incoming>) -> Answer {
     if visit.pool.evm().is_none() {
         if let Some(sheet) = &visit.sheet {
             sheet.http(request.method(), request.uri());
@@ -81,6 +81,11 @@ fn admitted(visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: Reque
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return at_once(visit.close(response));
     }
+    let Ok(floor) = Floor::of(request.headers()) else {
+        let message = "SW0352: x-seawall-seen holds nothing that was ever given out";
+        return at_once(visit.close(error(StatusCode::BAD_REQUEST, code::INVALID_REQUEST, message)));
+    };
+    visit.floor = floor;
     // Other streams keep a connection of HTTP/2 alive, whatever becomes of this one's body.
     let patience = (request.version() == Version::HTTP_2).then_some(visit.worker.limits.idle);
     let body = request.into_body();

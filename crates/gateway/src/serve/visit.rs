@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::{ReplyBody, sheet::Sheet, told};
+use super::{Floor, ReplyBody, sheet::Sheet, told};
 use crate::{
     access::{Identity, Remembered},
     call::Trail,
@@ -48,6 +48,8 @@ pub(crate) struct Visit {
     pub(crate) trail: Trail,
     /// Its account, if anybody wants one.
     pub(crate) sheet: Option<Sheet>,
+    /// What the client has seen already, where it asks to be held to that.
+    pub(crate) floor: Option<Floor>,
 }
 
 impl Visit {
@@ -56,13 +58,13 @@ impl Visit {
         let accounts = worker.accounts.as_ref();
         let sheet = accounts.and_then(|to| Sheet::open(to, worker.clock, &pool, client.address, headers));
         let traced = sheet.as_ref().and_then(Sheet::trace).is_some_and(|trace| trace.sampled);
-        Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet }
+        Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet, floor: None }
     }
 
     /// One of the gateway's own.
     pub(crate) fn of_the_house(worker: Arc<Worker>, pool: Arc<Pool>) -> Self {
         let client = Client::new((Ipv4Addr::UNSPECIFIED, 0).into(), None);
-        Self { worker, pool, client, spot: None, trail: Trail::default(), sheet: None }
+        Self { worker, pool, client, spot: None, trail: Trail::default(), sheet: None, floor: None }
     }
 
     /// Where in which trace it is, if that is of interest.
@@ -85,6 +87,9 @@ impl Visit {
             self.worker.clock.mono().since(moved).as_millis() as u64
         };
         told::tell(&self.pool, &self.trail, age_ms, response.headers_mut());
+        if let Some(floor) = &self.floor {
+            floor.tell(&self.pool, response.headers_mut());
+        }
         if let Some(sheet) = self.sheet {
             sheet.answer(&self.pool, &self.trail, response.status());
             response.body_mut().account(sheet);

@@ -9,6 +9,7 @@ mod access;
 mod batch;
 mod cache;
 mod client;
+mod coherent;
 mod drain;
 mod faults;
 mod framing;
