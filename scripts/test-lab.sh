@@ -34,7 +34,7 @@ until_ok() { # seconds command…
   done
 }
 
-packages curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -74,7 +74,12 @@ scripts/verify-tiles/run.sh || die "the Go verifier and Seawall disagree about a
 pass "an independent verifier accepts the journal"
 kill "${pids[0]}"
 
+say "real nodes of other chains than the EVM's"
+scripts/lab/nodes.sh
+node scripts/lab/families.mjs "$seawall" target/lab/bin || die "a family of chains is not served as it should be"
+pass "btcd, tendermint and monerod are served as they should be"
+
 say "a short outage run"
 bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
 pass "the outage run held every bar"
-say "$passed of 4 checks passed"
+say "$passed of 5 checks passed"

@@ -9,7 +9,7 @@ mod request;
 mod write;
 
 pub use answer::{Answer, NotAnAnswer, RpcError, parse_answer, same_id};
-pub use request::{Call, Invalid, MAX_DEPTH, Request, parse_request};
+pub use request::{Call, Invalid, MAX_DEPTH, Request, Versions, parse_request, parse_versions};
 pub use write::{CALL_ID, write_call, write_call_with, write_error, write_result};
 
 /// Codes of the JSON-RPC 2.0 specification.

@@ -30,13 +30,14 @@
 //! **One voter** is believed, but for the rules above.
 //!
 //! **Faults.** *Forked*: it holds another hash at the agreed height or below. *Ahead*: its head's time stamp
-//! is more than two block times and 15 s in the future; or more than half of the vote has answered since and
+//! is more than two block times and 15 s (two hours, where blocks come at random) in the future; or more than half of the vote has answered since and
 //! lacks what it shows, by more than `jump` blocks or for longer than three block times or two polls.
 //! *Stalled*: its head has not moved for `limit` since the agreed head passed it. *Lagging*: more than `lag`
 //! blocks behind the agreed head for longer than `limit`, or more than `lag + jump` behind at once. A fault
 //! that comes back within ten times `limit` is held for `limit` after it was last seen.
 //!
-//! **A halted chain**: no voter's head has moved for four block times and a poll. Nobody is at fault.
+//! **A halted chain**: no voter's head has moved for four block times (twelve, where blocks come at random) and a
+//! poll. Nobody is at fault.
 
 mod judge;
 mod member;
@@ -62,6 +63,8 @@ const FAILURES_TO_LEAVE: u32 = 2;
 pub const REWRITE_AFTER: Duration = Duration::from_secs(30);
 /// A head's time stamp may be in the future by this and two block times.
 const FUTURE: Duration = Duration::from_secs(15);
+/// What proof-of-work chains allow a time stamp to be in the future.
+const FUTURE_IRREGULAR: Duration = Duration::from_secs(2 * 3_600);
 /// Agreed blocks that are remembered: more than Ethereum's distance to finality.
 const HISTORY: usize = 128;
 
@@ -74,6 +77,8 @@ pub struct Config {
     pub poll: Duration,
     /// Blocks behind the agreed head that are put up with.
     pub lag: u64,
+    /// Blocks come at random, as from proof of work: long pauses and time stamps that run ahead are usual.
+    pub irregular: bool,
 }
 
 impl Config {
@@ -94,8 +99,14 @@ impl Config {
         (self.block_time * 3).max(self.poll * 2)
     }
 
-    fn halt(&self) -> Duration {
-        self.block_time * 4 + self.poll
+    /// A chain whose head has not moved for so long has stopped.
+    pub fn halt(&self) -> Duration {
+        // At random, one pause in 160,000 is longer than twelve times the usual.
+        self.block_time * if self.irregular { 12 } else { 4 } + self.poll
+    }
+
+    fn future(&self) -> Duration {
+        if self.irregular { FUTURE_IRREGULAR } else { FUTURE + self.block_time * 2 }
     }
 
     fn rewrite(&self) -> Duration {

@@ -2,6 +2,7 @@
 //! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`] and its
 //! [`sender`], the agreed
 //! [`heads`] of a pool, what [`keep`]s an answer to them, and the [`capability`] an upstream was seen to lack.
+//! What differs between chains stands in their [`family`].
 //!
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
 //! a buffer of the caller's.
@@ -9,6 +10,7 @@
 pub mod block;
 pub mod capability;
 pub mod envelope;
+pub mod family;
 pub mod fault;
 mod hash;
 pub mod heads;

@@ -205,8 +205,13 @@ impl Method {
         }
     }
 
+    /// Something that must not be done twice.
+    pub(crate) const fn once(class: Class) -> Self {
+        Self { null: NullResult::Possible, idempotent: false, ..Self::of(class) }
+    }
+
     /// A read that names no block and never gives null.
-    const fn of(class: Class) -> Self {
+    pub(crate) const fn of(class: Class) -> Self {
         Self {
             class,
             block: BlockParam::None,

@@ -315,7 +315,7 @@ fn same_kind(a: &crate::estate::PoolKind, b: &crate::estate::PoolKind) -> bool {
     use crate::estate::PoolKind::{Evm, Http};
     match (a, b) {
         // Another chain under the old name has nothing to do with the old one.
-        (Evm(a), Evm(b)) => a.chain_id == b.chain_id,
+        (Evm(a), Evm(b)) => (a.family, &a.network) == (b.family, &b.network),
         (Http(_), Http(_)) => true,
         (Evm(_), Http(_)) | (Http(_), Evm(_)) => false,
     }

@@ -127,10 +127,11 @@ pub(crate) fn begin(
 ) -> (Tracker, Heads) {
     let providers: Vec<usize> = upstreams.iter().map(|u| u.provider).collect();
     let config = match &section.kind {
-        PoolKind::Evm(evm) => Config { block_time: evm.block_time, poll: evm.poll, lag: evm.lag },
+        PoolKind::Evm(chain) => chain.heads(),
         PoolKind::Http(_) => {
             let second = std::time::Duration::from_secs(1);
-            let tracker = Tracker::new(Config { block_time: second, poll: second, lag: 0 }, &providers, now);
+            let config = Config { block_time: second, poll: second, lag: 0, irregular: false };
+            let tracker = Tracker::new(config, &providers, now);
             return (tracker, Heads::none(upstreams.len()));
         }
     };

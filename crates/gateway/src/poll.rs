@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use seawall_chain::{
-    Block,
     block::Header,
     envelope::{self, parse_answer},
-    fault::classify,
-    heads::{HeadSeen, Now, Tag},
-    parse_quantity,
+    family::{Poll, Rules, Seen},
+    heads::{Now, Tag},
 };
 use seawall_model::{Blame, Cause, Mono};
 use seawall_runtime::{
@@ -125,36 +123,23 @@ fn find(routes: &Routes, pool: &str, id: u64) -> Option<(Arc<Pool>, usize)> {
     Some((pool.clone(), i))
 }
 
-/// What a poll saw.
-struct Seen {
-    /// True if the upstream serves the right chain.
-    chain: bool,
-    head: HeadSeen,
-    safe: Option<Block>,
-    finalized: Option<Block>,
-    /// A block below its head that its peers show.
-    confirmed: Option<Block>,
-}
-
 async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Result<Seen, Cause> {
-    let evm = pool.evm().ok_or(Cause::Incapable)?;
-    let chain = line.call("eth_chainId", "[]").await?;
-    let chain = parse_answer(&chain)
-        .ok()
-        .and_then(|a| serde_json::from_str::<&str>(a.result?.get()).ok().and_then(parse_quantity));
-    let chain = chain.ok_or(Cause::Malformed)? == evm.chain_id.0;
-    let head = line.block("latest").await?.ok_or(Cause::Missing)?;
-    let mut seen = Seen { chain, head, safe: None, finalized: None, confirmed: None };
-    if with_tags {
-        seen.safe = line.tag("safe").await?;
-        seen.finalized = line.tag("finalized").await?;
-    }
+    let chain = pool.evm().ok_or(Cause::Incapable)?;
     let confirm = pool.state.tracker().confirm(i);
-    if let Some(number) = confirm {
-        let block = line.block(&format!("{number:#x}")).await?;
-        seen.confirmed = block.map(|b| b.block());
+    let mut poll = Poll::new(chain.family, &chain.network, with_tags, confirm);
+    while let Some(question) = poll.next() {
+        let body = match line.call(pool.rules(), question.method, &question.params).await {
+            Ok(body) => body,
+            // Chains without finality refuse the tag: then there is none, and that is no fault.
+            Err(Cause::Incapable) if question.optional => continue,
+            Err(cause) => return Err(cause),
+        };
+        let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
+        let result = answer.result.ok_or(Cause::Malformed)?;
+        poll.answer(result).map_err(|_| Cause::Malformed)?;
+        line.feed.saw(|| Header::from_block(result).ok());
     }
-    Ok(seen)
+    poll.seen().ok_or(Cause::Missing)
 }
 
 /// The poll's own connection to one upstream.
@@ -169,32 +154,13 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// The block that a tag means. Chains without finality refuse the tag: then there is none, and that is
-    /// no fault.
-    async fn tag(&mut self, tag: &str) -> Result<Option<Block>, Cause> {
-        match self.block(tag).await {
-            Ok(seen) => Ok(seen.map(|s| s.block())),
-            Err(Cause::Incapable) => Ok(None),
-            Err(cause) => Err(cause),
-        }
-    }
-
-    async fn block(&mut self, tag: &str) -> Result<Option<HeadSeen>, Cause> {
-        let body = self.call("eth_getBlockByNumber", &format!("[\"{tag}\",false]")).await?;
-        let answer = parse_answer(&body).map_err(|_| Cause::Malformed)?;
-        let Some(result) = answer.result.filter(|_| !answer.is_null()) else { return Ok(None) };
-        let seen = HeadSeen::from_result(result).map_err(|_| Cause::Malformed)?;
-        self.feed.saw(|| Header::from_block(result).ok());
-        Ok(Some(seen))
-    }
-
     /// The body of an answer that is no fault. After an error the connection is not to be used again.
-    async fn call(&mut self, method: &str, params: &str) -> Result<Bytes, Cause> {
+    async fn call(&mut self, rules: &Rules, method: &str, params: &str) -> Result<Bytes, Cause> {
         let limit = self.limit;
-        tokio::time::timeout(limit, self.untimed(method, params)).await.unwrap_or(Err(Cause::Timeout))
+        tokio::time::timeout(limit, self.untimed(rules, method, params)).await.unwrap_or(Err(Cause::Timeout))
     }
 
-    async fn untimed(&mut self, method: &str, params: &str) -> Result<Bytes, Cause> {
+    async fn untimed(&mut self, rules: &Rules, method: &str, params: &str) -> Result<Bytes, Cause> {
         let mut fresh = self.link.is_none();
         loop {
             let link = match self.link {
@@ -206,7 +172,7 @@ impl Line<'_> {
                     self.link.insert(Link::start(conn).await.map_err(|_| Cause::Connect)?)
                 }
             };
-            match exchange(self.poller, self.upstream, link, method, params).await {
+            match exchange(self.poller, self.upstream, link, rules, method, params).await {
                 // Closed while it lay idle between polls: that says nothing yet.
                 Err(Cause::Reset) if !fresh => *self.link = None,
                 outcome => return outcome,
@@ -219,6 +185,7 @@ async fn exchange(
     poller: &Poller,
     upstream: &Upstream,
     link: &mut Link,
+    rules: &Rules,
     method: &str,
     params: &str,
 ) -> Result<Bytes, Cause> {
@@ -236,7 +203,7 @@ async fn exchange(
     if answer.id.is_none_or(|id| id.get() != "1") && answer.error.is_none() {
         return Err(Cause::WrongId);
     }
-    match answer.error.as_ref().map(|e| classify(e.code, &e.message)) {
+    match answer.error.as_ref().map(rules.classify) {
         None => Ok(received.body),
         Some(kind) => Err(match kind.blame() {
             Blame::Upstream => kind.cause().unwrap_or(Cause::Unwell),
@@ -254,7 +221,7 @@ fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
     let mut tracker = pool.state.tracker();
     match outcome {
         Ok(seen) => {
-            tracker.wrong_chain(now, i, !seen.chain);
+            tracker.wrong_chain(now, i, !seen.right_chain);
             for (tag, block) in [(Tag::Safe, seen.safe), (Tag::Finalized, seen.finalized)] {
                 if let Some(block) = block {
                     tracker.observe_tag(now, i, tag, block);

@@ -91,7 +91,7 @@ pub fn summary(estate: &Estate) -> String {
     let mut rows = Vec::new();
     for pool in estate.gateway.iter().flat_map(|g| &g.pools) {
         let kind = match &pool.kind {
-            PoolKind::Evm(evm) => format!("evm {}", evm.chain_id.0),
+            PoolKind::Evm(chain) => format!("{} {}", chain.family.as_str(), chain.network),
             PoolKind::Http(_) => "http".to_owned(),
         };
         let names = pool.upstreams.iter().map(|u| match &u.region {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -35,6 +35,15 @@ pub enum Request<'a> {
     Batch(Vec<Result<Call<'a>, Invalid<'a>>>),
 }
 
+/// The versions of JSON-RPC that are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// 2.0, and a call must say so.
+    Two,
+    /// Any, also one that a call does not tell.
+    Any,
+}
+
 /// Why something is not a call. Say it to the client with [`super::write_error`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -55,6 +64,15 @@ impl Invalid<'_> {
 
 /// Parses a request body. A batch of more than `batch_limit` calls, or of none, is refused as a whole.
 pub fn parse_request(body: &[u8], batch_limit: usize) -> Result<Request<'_>, Invalid<'_>> {
+    parse_versions(body, batch_limit, Versions::Two)
+}
+
+/// As [`parse_request`], for calls of other versions too.
+pub fn parse_versions(
+    body: &[u8],
+    batch_limit: usize,
+    versions: Versions,
+) -> Result<Request<'_>, Invalid<'_>> {
     let text = str::from_utf8(body).map_err(|_| Invalid {
         code: PARSE_ERROR,
         message: "the request is not UTF-8",
@@ -68,13 +86,13 @@ pub fn parse_request(body: &[u8], batch_limit: usize) -> Result<Request<'_>, Inv
     let is_batch = text.trim_ascii_start().starts_with('[');
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = if is_batch {
-        json.deserialize_seq(BatchVisitor { limit: batch_limit }).map(|batch| match batch {
+        json.deserialize_seq(BatchVisitor { limit: batch_limit, versions }).map(|batch| match batch {
             Batch::Entries(entries) if entries.is_empty() => Err(Invalid::request("the batch is empty")),
             Batch::Entries(entries) => Ok(Request::Batch(entries)),
             Batch::TooMany => Err(Invalid::request("the batch holds too many calls")),
         })
     } else {
-        Entry::deserialize(&mut json).map(|entry| entry.0.map(Request::Single))
+        Reads(versions).deserialize(&mut json).map(|entry| entry.0.map(Request::Single))
     };
     match parsed.and_then(|request| json.end().map(|()| request)) {
         Ok(request) => request,
@@ -89,6 +107,7 @@ enum Batch<'a> {
 
 struct BatchVisitor {
     limit: usize,
+    versions: Versions,
 }
 
 impl<'de> Visitor<'de> for BatchVisitor {
@@ -100,7 +119,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(Entry(entry)) = seq.next_element()? {
+        while let Some(Entry(entry)) = seq.next_element_seed(Reads(self.versions))? {
             if entries.len() == self.limit {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(Batch::TooMany);
@@ -115,13 +134,18 @@ impl<'de> Visitor<'de> for BatchVisitor {
 /// entry does not spoil its batch.
 struct Entry<'a>(Result<Call<'a>, Invalid<'a>>);
 
-impl<'de> Deserialize<'de> for Entry<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        d.deserialize_any(EntryVisitor)
+/// Reads one entry, a call of these versions.
+struct Reads(Versions);
+
+impl<'de> DeserializeSeed<'de> for Reads {
+    type Value = Entry<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Entry<'de>, D::Error> {
+        d.deserialize_any(EntryVisitor(self.0))
     }
 }
 
-struct EntryVisitor;
+struct EntryVisitor(Versions);
 
 impl<'de> Visitor<'de> for EntryVisitor {
     type Value = Entry<'de>;
@@ -146,7 +170,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
             let value = map.next_value::<&RawValue>()?;
             members.duplicate |= slot.replace(value).is_some();
         }
-        Ok(Entry(members.into_call()))
+        Ok(Entry(members.into_call(self.0)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -193,7 +217,7 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn into_call(self) -> Result<Call<'a>, Invalid<'a>> {
+    fn into_call(self, versions: Versions) -> Result<Call<'a>, Invalid<'a>> {
         let told = self.id.filter(|id| is_id(id)).filter(|_| !self.duplicate);
         let invalid = |message| Err(Invalid { code: INVALID_REQUEST, message, id: told });
         if self.duplicate {
@@ -202,7 +226,7 @@ impl<'a> Members<'a> {
         if self.id.is_some() && told.is_none() {
             return invalid("`id` must be a string, a number or null");
         }
-        if self.jsonrpc.and_then(text).as_deref() != Some("2.0") {
+        if versions == Versions::Two && self.jsonrpc.and_then(text).as_deref() != Some("2.0") {
             return invalid("`jsonrpc` must be \"2.0\"");
         }
         let Some(method) = self.method.and_then(text) else {

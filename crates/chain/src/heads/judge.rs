@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_model::{Cause, Mono};
 
 use super::{
-    FUTURE, Now, Standing, Tracker, View,
+    Now, Standing, Tracker, View,
     member::{Fault, Member},
     vote::Votes,
 };
@@ -49,7 +49,7 @@ impl Tracker {
             return Standing::Fault(Cause::Forked);
         }
         let early = Duration::from_secs(head.timestamp).saturating_sub(self.today(now));
-        let implausible = early > FUTURE + self.config.block_time * 2;
+        let implausible = early > self.config.future();
         if (head.number > latest.number && implausible) || self.is_ahead(upstream, latest, votes) {
             return Standing::Fault(Cause::Ahead);
         }

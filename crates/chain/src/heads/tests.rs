@@ -48,7 +48,7 @@ const FIRST_MS: u64 = 1_000_000;
 impl Sim {
     fn new(providers: &[usize], block_ms: u64, poll_ms: u64) -> Self {
         let ms = Duration::from_millis;
-        let config = Config { block_time: ms(block_ms), poll: ms(poll_ms), lag: 2 };
+        let config = Config { block_time: ms(block_ms), poll: ms(poll_ms), lag: 2, irregular: false };
         Self {
             block_ms,
             poll_ms,
@@ -535,7 +535,7 @@ proptest! {
         inputs in prop::collection::vec((0usize..4, 0u8..6, prop::sample::select(vec![0u64, 1, 2, 3, 64, 65, 66, 300, u64::MAX - 1, u64::MAX]), 0u8..3, 0u64..5000), 0..120),
     ) {
         let ms = Duration::from_millis;
-        let config = Config { block_time: ms(1000), poll: ms(500), lag: 1 };
+        let config = Config { block_time: ms(1000), poll: ms(500), lag: 1, irregular: false };
         let run = || {
             let mut tracker = Tracker::new(config, &[0, 1, 2], Mono::ZERO);
             let mut mono = Mono::ZERO;

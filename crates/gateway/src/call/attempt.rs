@@ -169,7 +169,8 @@ async fn connect(ask: &Ask, upstream: usize) -> Result<Link, Failure> {
 }
 
 fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {
-    if let Some(failure) = told_by_status(&received) {
+    let in_body = ask.pool.rules().errors_by_status && is_error(&received);
+    if let Some(failure) = told_by_status(&received).filter(|_| !in_body) {
         keep(ask, upstream, link, received.rest.is_none());
         return End::Failed(failure);
     }
@@ -180,6 +181,7 @@ fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {
         };
     }
     let expected = Expected {
+        rules: ask.pool.rules(),
         id: &ask.id,
         method: &ask.method,
         name: &ask.name,
@@ -200,6 +202,11 @@ fn told_by_status(received: &Received) -> Option<Failure> {
         _ => None,
     };
     Some(Failure { cause, asked, sent: true })
+}
+
+/// Is it a JSON-RPC error, whatever its status?
+fn is_error(received: &Received) -> bool {
+    received.rest.is_none() && envelope::parse_answer(&received.body).is_ok_and(|a| a.error.is_some())
 }
 
 /// Puts a connection back that can be used again.

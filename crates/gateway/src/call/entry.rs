@@ -6,9 +6,9 @@ use bytes::Bytes;
 use seawall_chain::{
     Hash,
     envelope::{self, Call},
+    family::Family,
     method::{Class, Method},
     pin::{self, Mode, Reads},
-    tx,
 };
 use seawall_model::Mono;
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{
     By, Refusal, Reply, Trail,
     attempt::{Ask, Prove},
-    pending::{coherent, raw},
+    pending::coherent,
     quorum::quorum,
     read::{Outcome, read},
     share::{Way, way, written_to},
@@ -46,7 +46,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         Ok(turn) => turn,
         Err(denied) => return denied.reply(call.id, &pool.section),
     };
-    if feed::is_ours(&call.method) {
+    if feed::is_ours(&call.method) && pool.evm().is_some_and(|chain| chain.family == Family::Evm) {
         return feed::answer(visit, call);
     }
     let now = worker.clock.mono();
@@ -151,13 +151,14 @@ async fn upstreams(
 /// `eth_blockNumber` tells the block that `latest` is pinned to: any newer one could not be read yet.
 fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes> {
     let evm = pool.evm()?;
-    let chain = evm.chain_id.0;
+    let id = || Some(evm.chain_id()?.0);
     let result = match &*call.method {
-        "eth_chainId" => format!("\"{chain:#x}\""),
-        "net_version" => format!("\"{chain}\""),
+        "eth_chainId" => format!("\"{:#x}\"", id()?),
+        "net_version" => format!("\"{}\"", id()?),
         "eth_blockNumber" if evm.pin != Pin::Off && !pool.sound(heads, now).is_empty() => {
             format!("\"{:#x}\"", heads.latest()?.number)
         }
+        name if !pool.sound(heads, now).is_empty() => (evm.family.rules().at_head)(name, &heads.latest()?)?,
         _ => return None,
     };
     let mut out = Vec::with_capacity(64);
@@ -180,9 +181,10 @@ pub(super) struct Worded {
 
 /// Words a call as upstreams are asked it, pinned to the agreed chain.
 pub(super) fn word(pool: &Pool, heads: &Heads, call: &Call<'_>) -> Worded {
-    let method = Method::lookup(&call.method);
+    let rules = pool.rules();
+    let method = (rules.method)(&call.method);
     let id = id(call);
-    let transaction = (&*call.method == "eth_sendRawTransaction").then(|| raw_hash(call.params)).flatten();
+    let transaction = rules.writes.as_ref().and_then(|writes| (writes.hash)(&call.method, call.params));
     // Other ways to send cannot be looked up by hash here: they go out once.
     let idempotent = method.idempotent && (!method.raw_transaction || transaction.is_some());
     let method = Method { idempotent, ..method };
@@ -282,10 +284,6 @@ fn prove(method: &Method, reads: Option<Reads>, heads: &Heads) -> Option<Prove> 
     near.then(|| Prove { number: to, agreed: heads.agreed(to) })
 }
 
-fn raw_hash(params: Option<&RawValue>) -> Option<Hash> {
-    tx::hash(&raw(params?)?).ok()
-}
-
 /// Turns what came of a call into what the client gets.
 async fn finish(worker: &Arc<Worker>, pool: &Arc<Pool>, call: &Call<'_>, outcome: Outcome) -> Reply {
     let reply = match outcome {
@@ -317,7 +315,7 @@ impl Ask {
         Self {
             worker: self.worker.clone(),
             pool: self.pool.clone(),
-            method: Method::lookup(name),
+            method: (self.pool.rules().method)(name),
             name: name.into(),
             body: body.into(),
             id: RawValue::from_string("0".into()).expect("a number is JSON"),

@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode, header};
 use seawall_chain::{
     Block, Hash,
     envelope::{Answer, NotAnAnswer, parse_answer, same_id},
-    fault::{Kind, classify},
+    family::Rules,
+    fault::Kind,
     method::{Method, NullResult},
     pin::Reads,
 };
@@ -33,8 +34,9 @@ pub(crate) enum Worth {
 }
 
 /// What is expected of an answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
+    pub(crate) rules: &'static Rules,
     pub(crate) id: &'a RawValue,
     pub(crate) method: &'a Method,
     /// The method's name, where more is known of it than its class tells.
@@ -81,7 +83,7 @@ pub(crate) fn judge(status: StatusCode, body: &[u8], expected: &Expected<'_>) ->
     };
     if let Some(error) = &answer.error {
         // A node that could not read the request says so with a null id; ours are always readable.
-        let kind = classify(error.code, &error.message);
+        let kind = (expected.rules.classify)(error);
         let ours = answer.id.is_none_or(|id| same_id(id, expected.id));
         return if ours { Worth::Error(kind) } else { Worth::Fault(Cause::WrongId) };
     }
@@ -233,6 +235,8 @@ fn mined_in(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use seawall_chain::family::Family;
+
     use super::*;
 
     fn hash(byte: &str) -> Hash {
@@ -243,8 +247,15 @@ mod tests {
         let id: Box<RawValue> = RawValue::from_string("7".into()).unwrap();
         let method = Method::lookup(name);
         let history = BTreeMap::from([(100, hash("ab"))]);
-        let expected =
-            Expected { id: &id, method: &method, name, reads, agreed: Some(100), history: &history };
+        let expected = Expected {
+            rules: Family::Evm.rules(),
+            id: &id,
+            method: &method,
+            name,
+            reads,
+            agreed: Some(100),
+            history: &history,
+        };
         assert_eq!(judge(StatusCode::OK, body.as_bytes(), &expected), want, "{name} {body}");
     }
 

@@ -95,7 +95,7 @@ pub(super) fn note(pool: &Pool, now: Mono, hash: Hash, body: &[u8]) {
 }
 
 /// The raw transaction that is sent.
-pub(super) fn raw(params: &RawValue) -> Option<Cow<'_, str>> {
+fn raw(params: &RawValue) -> Option<Cow<'_, str>> {
     let [raw] = serde_json::from_str(params.get()).ok()?;
     Some(raw)
 }

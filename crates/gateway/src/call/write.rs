@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use seawall_chain::{
     Hash, envelope,
+    family::{Fate, Writes},
     fault::{Kind, WriteFate},
 };
 use seawall_model::{Cause, Mono};
@@ -183,11 +184,16 @@ impl Ledger {
             End::Failed(failure) => self.uncertain.push((i, failure.cause)),
             End::Large { .. } => self.uncertain.push((i, Cause::Malformed)),
             End::Answer { worth: Worth::Good | Worth::Doubtful | Worth::Ahead(_), body } => {
-                if self.names_hash(&body) {
-                    self.ask.trail.by(By::Upstream(i));
-                    return true;
+                match self.fate(&body) {
+                    Fate::Taken => {
+                        self.ask.trail.by(By::Upstream(i));
+                        return true;
+                    }
+                    Fate::Rejected => {
+                        self.rejected.get_or_insert(body);
+                    }
+                    Fate::Nonsense => self.uncertain.push((i, Cause::Malformed)),
                 }
-                self.uncertain.push((i, Cause::Malformed));
             }
             End::Answer { worth: Worth::Fault(cause), .. } => self.uncertain.push((i, cause)),
             End::Answer { worth: Worth::Error(kind), body } => return self.told(i, kind, body),
@@ -220,10 +226,13 @@ impl Ledger {
         false
     }
 
-    fn names_hash(&self, body: &[u8]) -> bool {
-        let answer = envelope::parse_answer(body).ok();
-        let text = answer.and_then(|a| a.result.map(|r| r.get().trim_matches('"').parse::<Hash>()));
-        text == Some(Ok(self.hash))
+    fn fate(&self, body: &[u8]) -> Fate {
+        let result = envelope::parse_answer(body).ok().and_then(|answer| answer.result);
+        result.map_or(Fate::Nonsense, |result| (self.writes().fate)(result, &self.hash))
+    }
+
+    fn writes(&self) -> &'static Writes {
+        self.ask.pool.rules().writes.as_ref().expect("only a family that writes has told the hash")
     }
 
     /// Nothing that anybody could add would change what is said.
@@ -240,7 +249,7 @@ impl Ledger {
         // What it changes should be seen soon.
         self.ask.pool.state.nudge();
         let mut out = Vec::with_capacity(128);
-        envelope::write_result(&mut out, Some(&self.ask.id), &format!("\"{}\"", self.hash));
+        envelope::write_result(&mut out, Some(&self.ask.id), &(self.writes().taken)(&self.hash));
         Outcome::Whole(out.into())
     }
 
@@ -277,8 +286,8 @@ impl Ledger {
 
     /// Does anybody have the transaction, mined or waiting?
     async fn look_up(&self) -> bool {
-        let params = format!("[\"{}\"]", self.hash);
-        anybody(&Arc::new(self.ask.about("eth_getTransactionByHash", &params))).await.is_some()
+        let (method, params) = (self.writes().look_up)(&self.hash);
+        anybody(&Arc::new(self.ask.about(method, &params))).await.is_some()
     }
 }
 

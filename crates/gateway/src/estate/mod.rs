@@ -4,6 +4,7 @@ mod access;
 mod cache;
 mod cors;
 mod headers;
+mod network;
 mod pool;
 pub mod raw;
 mod sockets;
@@ -22,7 +23,7 @@ pub use validate::{MAX_UPSTREAMS, validate};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use seawall_chain::ChainId;
+use seawall_chain::{ChainId, family::Family, heads};
 use seawall_model::{ComponentId, Name, Secret};
 use seawall_runtime::net::Endpoint;
 
@@ -96,7 +97,7 @@ pub struct PoolSection {
 /// What the upstreams of a pool speak.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PoolKind {
-    /// An EVM chain over JSON-RPC.
+    /// A chain over JSON-RPC.
     Evm(EvmSection),
     /// An HTTP API.
     Http(HttpSection),
@@ -119,11 +120,14 @@ pub struct HttpSection {
     pub retry_methods: Vec<http::Method>,
 }
 
-/// What is particular to an EVM chain.
+/// What is particular to a chain.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvmSection {
-    /// EIP-155 chain id; an upstream that serves another is not served from.
-    pub chain_id: ChainId,
+    /// What its nodes speak.
+    pub family: Family,
+    /// Which chain of its family it is, in its nodes' own words: the EIP-155 chain id in decimal, the hash of
+    /// the first block, the network's name. An upstream that serves another is not served from.
+    pub network: Arc<str>,
     /// Usual time between blocks.
     pub block_time: Duration,
     /// How often each upstream's head is asked for.
@@ -215,6 +219,22 @@ impl GatewaySection {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let tls = self.tls.iter().flat_map(|tls| &tls.listen);
         self.listen.iter().chain(tls).copied().collect()
+    }
+}
+
+impl EvmSection {
+    /// How its heads are followed.
+    pub fn heads(&self) -> heads::Config {
+        let irregular = self.family.rules().irregular;
+        heads::Config { block_time: self.block_time, poll: self.poll, lag: self.lag, irregular }
+    }
+
+    /// The EIP-155 chain id, of an EVM chain.
+    pub fn chain_id(&self) -> Option<ChainId> {
+        match self.family {
+            Family::Evm => self.network.parse().ok().map(ChainId),
+            Family::Bitcoin | Family::CometBft | Family::Monero => None,
+        }
     }
 }
 

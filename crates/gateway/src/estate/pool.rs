@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use seawall_chain::{ChainId, method::Method};
+use seawall_chain::family::Family;
 use seawall_model::{
     Name,
     estate::{At, Code, Graph, Problem, Problems, Resolve},
@@ -11,7 +11,7 @@ use seawall_model::{
 
 use super::{
     AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
-    WhenHalted,
+    WhenHalted, network,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
@@ -31,17 +31,6 @@ const MAX_ROUTE: usize = 256;
 
 /// Shortest and longest time between two polls of a head, where the estate does not say.
 const POLL: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
-
-/// Chains whose protocol fixes the time between blocks: Ethereum and its public testnets (slots of the
-/// consensus specification), Optimism and Base (OP Stack), Gnosis.
-const BLOCK_TIMES: [(u64, Duration); 6] = [
-    (1, Duration::from_secs(12)),
-    (10, Duration::from_secs(2)),
-    (100, Duration::from_secs(5)),
-    (8_453, Duration::from_secs(2)),
-    (560_048, Duration::from_secs(12)),
-    (11_155_111, Duration::from_secs(12)),
-];
 
 /// Judges a pool and declares it in `graph`, good or bad.
 pub(super) fn validate(
@@ -64,7 +53,10 @@ pub(super) fn validate(
         problems.report(Problem::new(Code::InvalidValue, pool.budget_floor.place, message));
     }
     let kind = match pool.kind.as_ref()?.value {
-        RawKind::Evm => evm(raw, problems).map(PoolKind::Evm),
+        RawKind::Evm => chain(raw, Family::Evm, problems).map(PoolKind::Evm),
+        RawKind::Bitcoin => chain(raw, Family::Bitcoin, problems).map(PoolKind::Evm),
+        RawKind::CometBft => chain(raw, Family::CometBft, problems).map(PoolKind::Evm),
+        RawKind::Monero => chain(raw, Family::Monero, problems).map(PoolKind::Evm),
         RawKind::Http => http(raw, problems).map(PoolKind::Http),
     };
     let times = times?;
@@ -172,34 +164,18 @@ impl Times {
 }
 
 /// Reports a key that belongs to pools of another kind.
-fn foreign<T>(key: &str, value: Option<&At<T>>, kind: &str, problems: &mut Problems) {
+pub(super) fn foreign<T>(key: &str, value: Option<&At<T>>, kind: &str, problems: &mut Problems) {
     if let Some(at) = value {
         let message = format!("`{key}` does not belong to a pool of kind `{kind}`");
         problems.report(Problem::new(Code::Contradiction, at.place, message).help("remove it"));
     }
 }
 
-fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
+fn chain(raw: &At<RawPool>, family: Family, problems: &mut Problems) -> Option<EvmSection> {
     let pool = &raw.value;
-    foreign("retry_methods", pool.retry_methods.iter().flatten().next(), "evm", problems);
-    let mut missing = |key: &str, example: &str| {
-        let problem = Problem::new(Code::MissingKey, raw.place, format!("`{key}` is missing"));
-        problems.report(problem.help(format!("a pool of kind `evm` needs it, as in `{key} = {example}`")));
-    };
-    if pool.chain_id.is_none() {
-        missing("chain_id", "1");
-    }
-    let fixed = BLOCK_TIMES.iter().find(|(id, _)| pool.chain_id.is_none_or(|at| at.value == *id));
-    if pool.block_time.is_none() && fixed.is_none() {
-        missing("block_time", "\"12s\"");
-    }
-    let chain_id = pool
-        .chain_id
-        .and_then(|at| within(at, 1, i64::MAX.unsigned_abs(), "chain_id", u64::to_string, problems));
-    let block_time = match pool.block_time {
-        Some(at) => time(at, "block_time", problems),
-        None => fixed.map(|(_, time)| *time),
-    };
+    foreign("retry_methods", pool.retry_methods.iter().flatten().next(), family.as_str(), problems);
+    let network = network::network(raw, family, problems);
+    let block_time = network::block_time(raw, family, problems);
     let poll = match pool.poll {
         Some(at) => time(at, "poll", problems),
         None => block_time.map(|t| (t / 2).clamp(POLL.0, POLL.1)),
@@ -214,12 +190,14 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
     };
     let when_halted = when_halted(pool, problems);
     let pin = match pool.pin.map_or(RawPin::Hash, |at| at.value) {
+        _ if family != Family::Evm => Pin::Off,
         RawPin::Hash => Pin::Hash,
         RawPin::Number => Pin::Number,
         RawPin::Off => Pin::Off,
     };
     Some(EvmSection {
-        chain_id: ChainId(chain_id?),
+        family,
+        network: network?,
         block_time: block_time?,
         poll: poll?,
         lag: lag?.into(),
@@ -227,7 +205,7 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
         broadcast: broadcast?,
         when_halted: when_halted?,
         quorum: match &pool.quorum {
-            Some(at) => Some(quorum(at, raw, problems)?),
+            Some(at) => Some(quorum(at, raw, family, problems)?),
             None => None,
         },
         cache: match &pool.cache {
@@ -238,7 +216,7 @@ fn evm(raw: &At<RawPool>, problems: &mut Problems) -> Option<EvmSection> {
 }
 
 /// Judges the rule against what it is for, and against the providers there are.
-fn quorum(at: &At<RawQuorum>, raw: &At<RawPool>, problems: &mut Problems) -> Option<Quorum> {
+fn quorum(at: &At<RawQuorum>, raw: &At<RawPool>, family: Family, problems: &mut Problems) -> Option<Quorum> {
     let rule = &at.value;
     let of = within(rule.of, 1, MAX_ATTEMPTS, "of", u32::to_string, problems)?;
     let agree = within(rule.agree, 1, of, "agree", u32::to_string, problems)?;
@@ -249,7 +227,7 @@ fn quorum(at: &At<RawQuorum>, raw: &At<RawPool>, problems: &mut Problems) -> Opt
         good = false;
     }
     for named in &rule.methods {
-        let method = Method::lookup(&named.value);
+        let method = (family.rules().method)(&named.value);
         if !method.idempotent || method.raw_transaction || method.sticky {
             let message =
                 format!("{} is no read that can be compared", problems.quote(&named.value, named.place));
@@ -296,6 +274,7 @@ fn when_halted(pool: &RawPool, problems: &mut Problems) -> Option<WhenHalted> {
 fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     let pool = &raw.value;
     foreign("chain_id", pool.chain_id.as_ref(), "http", problems);
+    foreign("network", pool.network.as_ref(), "http", problems);
     foreign("block_time", pool.block_time.as_ref(), "http", problems);
     foreign("poll", pool.poll.as_ref(), "http", problems);
     foreign("lag", pool.lag.as_ref(), "http", problems);

@@ -55,6 +55,12 @@ choice! {
     pub enum RawKind {
         /// An EVM chain over JSON-RPC.
         Evm = "evm",
+        /// Bitcoin, or a chain whose nodes speak like Bitcoin Core, over JSON-RPC.
+        Bitcoin = "bitcoin",
+        /// A CometBFT (Tendermint) chain over JSON-RPC.
+        CometBft = "cometbft",
+        /// Monero over the JSON-RPC of `monerod`.
+        Monero = "monero",
         /// An HTTP API.
         Http = "http",
     }
@@ -93,26 +99,30 @@ section! {
         route: At<String>, optional;
         /// EIP-155 chain id. Required for `evm`.
         chain_id: At<u64>, optional;
-        /// Usual time between blocks. Required for `evm`, unless the chain's protocol fixes it.
+        /// Which network it is. Required for `bitcoin` (`main`, `testnet3`, `testnet4`, `signet`, `regtest`, or the
+        /// hash of the first block), `cometbft` (the chain id, as in `cosmoshub-4`) and `monero` (`mainnet`,
+        /// `stagenet`, `testnet` or `fakechain`).
+        network: At<String>, optional;
+        /// Usual time between blocks. Required for `evm` and `cometbft`, unless the chain's protocol fixes it.
         block_time: At<Duration>, optional;
-        /// How often each upstream's head is asked for (`evm`); half of `block_time`, from `250ms` to `2s`, if
+        /// How often each upstream's head is asked for (chains); half of `block_time`, from `250ms` to `2s`, if
         /// absent.
         poll: At<Duration>, optional;
-        /// Blocks an upstream may be behind the agreed head and still be served from (`evm`); 0 if absent.
+        /// Blocks an upstream may be behind the agreed head and still be served from (chains); 0 if absent.
         lag: At<u32>, optional;
         /// How `latest`, `safe` and `finalized` are pinned in reads (`evm`); `hash` if absent.
         pin: At<RawPin>, optional;
-        /// How many upstreams a transaction is sent to at once (`evm`); 2 if absent.
+        /// How many upstreams a transaction is sent to at once (chains); 2 if absent.
         broadcast: At<u32>, optional;
-        /// What becomes of transactions while the chain as a whole stands still (`evm`): `pass`, `refuse`, or
+        /// What becomes of transactions while the chain as a whole stands still (chains): `pass`, `refuse`, or
         /// `queue` until it moves; `pass` if absent.
         when_halted: At<RawHalted>, optional;
-        /// How long a transaction waits for a halted chain before it is refused (`evm`, `when_halted = "queue"`);
+        /// How long a transaction waits for a halted chain before it is refused (`when_halted = "queue"`);
         /// 30s if absent.
         halted_wait: At<Duration>, optional;
-        /// Most transactions that wait for a halted chain at once (`evm`, `when_halted = "queue"`); 1000 if absent.
+        /// Most transactions that wait for a halted chain at once (`when_halted = "queue"`); 1000 if absent.
         halted_queue: At<u32>, optional;
-        /// Reads that several providers must answer alike (`evm`).
+        /// Reads that several providers must answer alike (chains).
         quorum: At<RawQuorum>, optional;
         /// Answers that are kept and shared (`evm`); none if absent.
         cache: At<RawCache>, optional;

@@ -14,7 +14,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use seawall_chain::{fault::Kind, heads::Tracker, method::Class};
+use seawall_chain::{
+    family::{Family, Rules},
+    fault::Kind,
+    heads::Tracker,
+    method::Class,
+};
 use seawall_model::{Cause, ComponentId, Mono};
 use tokio::sync::{Notify, futures::Notified};
 
@@ -148,6 +153,11 @@ impl Pool {
             PoolKind::Evm(evm) => Some(evm),
             PoolKind::Http(_) => None,
         }
+    }
+
+    /// What is known of the family of its chain.
+    pub(crate) fn rules(&self) -> &'static Rules {
+        self.evm().map_or(Family::Evm, |chain| chain.family).rules()
     }
 
     /// Those that may take a call of `class` now, without regard to breakers: not cordoned, and with a

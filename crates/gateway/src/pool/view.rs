@@ -129,8 +129,8 @@ impl Pool {
         PoolView {
             name: self.section.name.clone(),
             route: self.section.route.to_string(),
-            kind: if self.evm().is_some() { "evm" } else { "http" },
-            chain_id: self.evm().map(|e| e.chain_id.0),
+            kind: self.evm().map_or("http", |chain| chain.family.as_str()),
+            chain_id: self.evm().and_then(|chain| Some(chain.chain_id()?.0)),
             status: self.status(now),
             head,
             requests: counts.requests.load(Relaxed),

@@ -118,7 +118,7 @@ async fn calls(
         Err(unread) => return unread.refusal(),
     };
     let _busy = pulse.busy();
-    let request = envelope::parse_request(&body, limits.batch);
+    let request = envelope::parse_versions(&body, limits.batch, visit.pool.rules().versions);
     if let Some(sheet) = &visit.sheet {
         sheet.asked(&request, body.len());
     }

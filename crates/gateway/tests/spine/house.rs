@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use seawall_chain::ChainId;
+use seawall_chain::family::Family;
 use seawall_gateway::{
     Account, Accounts, Event, Events, Gateway, UpstreamView, Wanted,
     core::breaker::State,
@@ -197,7 +197,8 @@ pub(crate) fn limits() -> Limits {
 /// hangs, and its budget never runs out.
 pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
     let evm = EvmSection {
-        chain_id: ChainId(CHAIN),
+        family: Family::Evm,
+        network: CHAIN.to_string().into(),
         block_time: Duration::from_secs(3_600),
         poll: Duration::from_secs(1),
         lag: 0,

@@ -11,6 +11,7 @@ mod cache;
 mod client;
 mod coherent;
 mod drain;
+mod families;
 mod faults;
 mod framing;
 mod halted;

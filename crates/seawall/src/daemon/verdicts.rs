@@ -75,7 +75,7 @@ pub(super) fn plan(section: Option<&GatewaySection>) -> Plan {
     let pools = section.iter().flat_map(|s| &s.pools).map(|pool| PoolPlan {
         component: pool.component(),
         halted_after: match &pool.kind {
-            PoolKind::Evm(evm) => Some(evm.block_time * 4 + evm.poll),
+            PoolKind::Evm(chain) => Some(chain.heads().halt()),
             PoolKind::Http(_) => None,
         },
         upstreams: pool
