@@ -13,9 +13,9 @@ use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
 use crate::{
-    call::{By, Large, asked_wait, status_fault},
+    call::{By, Large, Refusal, asked_wait, status_fault},
     client::{Link, Received},
-    core::choose::Set,
+    core::{affected::Fate, choose::Set, line::Priority},
     estate::PoolKind,
     pool::{Pool, Report},
     serve::{Pulse, ReplyBody, Visit, json, read_body},
@@ -63,12 +63,50 @@ pub(crate) async fn respond(
         headers: end_to_end(parts.headers),
         body,
     };
-    let attempts = tokio::time::timeout(pool.section.deadline, tries(visit, &onward));
-    match attempts.await {
+    let priority = pool.section.admission.of_request(&onward.method, path(&onward.tail));
+    let fare = visit.may_send(now, &onward.method, priority);
+    let response = match fare {
+        Ok(()) => admitted(visit, now, priority, &onward).await,
+        Err(refusal) => turned_away(visit, &refusal),
+    };
+    let failed = response.status().is_server_error() || response.status() == StatusCode::TOO_MANY_REQUESTS;
+    visit.count(if failed { Fate::Failed } else { Fate::Answered }, || &onward.body);
+    response
+}
+
+/// Sends a request on once it is let in.
+async fn admitted(visit: &Visit, now: Mono, priority: Priority, onward: &Onward) -> Response<ReplyBody> {
+    let pool = &visit.pool;
+    let deadline = now + pool.section.deadline;
+    let heads = pool.state.heads.load_full();
+    let (_permit, since) = match visit.enter(now, &heads, CLASS, priority, deadline).await {
+        Ok(entered) => entered,
+        Err(refusal) => return turned_away(visit, &refusal),
+    };
+    let left = deadline.since(since);
+    match tokio::time::timeout(left, tries(visit, onward)).await {
         Ok(Ok(response)) => response,
         Ok(Err(cause)) => refuse(visit, StatusCode::BAD_GATEWAY, cause),
         Err(_) => refuse(visit, StatusCode::GATEWAY_TIMEOUT, Some(Cause::Timeout)),
     }
+}
+
+/// Says why a request is not sent on at all, and when to try again.
+fn turned_away(visit: &Visit, refusal: &Refusal) -> Response<ReplyBody> {
+    let pool = &visit.pool;
+    visit.trail.refused(refusal.code());
+    pool.state.counts.failed.fetch_add(1, Relaxed);
+    let (body, retry) = refusal.to_http(pool);
+    let mut response = json(refusal.status(), body);
+    if let Some(retry) = retry {
+        response.headers_mut().insert(header::RETRY_AFTER, retry.into());
+    }
+    response
+}
+
+/// The path of a path and query.
+fn path(tail: &str) -> &str {
+    tail.split_once('?').map_or(tail, |(path, _)| path)
 }
 
 /// A request as every upstream is sent it.
@@ -135,7 +173,7 @@ async fn once(
 ) -> Result<(Received, Link), (Cause, bool)> {
     let Visit { worker, pool, .. } = visit;
     let upstream = &pool.upstreams[i];
-    let _in_flight = upstream.state.begin();
+    let _in_flight = upstream.state.begin(CLASS);
     upstream.state.rate.take(now);
     let mut idle = worker.links.take(upstream.state.id, now);
     if let Some(link) = &mut idle

@@ -1,5 +1,8 @@
 //! The gateway as the rest of the house holds it.
 
+mod minutes;
+mod modes;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -9,7 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use seawall_chain::method::Class;
-use seawall_model::{ComponentId, Fact, Traffic};
+use seawall_model::{ComponentId, Fact, Traffic, Wall};
 use seawall_runtime::{
     Machine,
     net::server_tls::ServerTlsError,
@@ -18,9 +21,12 @@ use seawall_runtime::{
 };
 use tokio::sync::watch;
 
+pub use modes::NoSuchPool;
+
 use crate::{
     access::{self, Access},
     account::Accounts,
+    admission::CustomerKey,
     core::choose::MAX_UPSTREAMS,
     door::Door,
     estate::GatewaySection,
@@ -46,6 +52,10 @@ pub struct Gateway {
     events: Events,
     accounts: Option<Accounts>,
     reloads: watch::Sender<u64>,
+    modes: Mutex<modes::Modes>,
+    customer_key: CustomerKey,
+    /// The minute that is being counted, and when it began.
+    minute: Mutex<Option<Wall>>,
     /// Counters as they were when traffic was last summed up.
     summed: Mutex<BTreeMap<u64, [Sum; CLASSES]>>,
 }
@@ -91,6 +101,9 @@ impl Gateway {
             events,
             accounts: None,
             reloads: watch::Sender::new(0),
+            modes: Mutex::default(),
+            customer_key: CustomerKey::default(),
+            minute: Mutex::default(),
             summed: Mutex::default(),
             section: Mutex::new(section.clone()),
         };
@@ -120,13 +133,17 @@ impl Gateway {
         let pools = section.pools.iter().map(|pool| {
             let seed = self.machine.seed.derive(pool.name.as_str());
             let old = before.named(pool.name.as_str()).filter(|old| same_kind(&old.section.kind, &pool.kind));
-            Arc::new(Pool::new(
+            let pool = Arc::new(Pool::new(
                 pool.clone(),
                 old.map(|p| &**p),
                 self.events.clone(),
                 seed_bits(seed),
                 self.machine.clock.mono(),
-            ))
+            ));
+            if let Some(set) = self.modes().of(&pool.section.name) {
+                pool.state.admission.modes.set(set);
+            }
+            pool
         });
         let access = Access::new(&section.auth, &before.access);
         Routes::new(pools.collect(), access)
@@ -139,6 +156,7 @@ impl Gateway {
             clock: self.machine.clock,
             net: self.machine.net.clone(),
             limits: section.limits,
+            customer_key: self.customer_key.clone(),
             listen: section.listen,
             door: self.door.clone(),
             routes: self.routes.clone(),
@@ -271,6 +289,8 @@ impl Gateway {
             }
         }
         *summed = living;
+        drop(summed);
+        facts.extend(self.affected_by_the_minute());
         facts
     }
 }

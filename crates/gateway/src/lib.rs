@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod admission;
 mod call;
 mod client;
 pub mod core;
@@ -25,7 +26,10 @@ mod trace;
 mod worker;
 
 pub use account::{Account, Accounts, Ended, Tried, Wanted};
+pub use admission::{ModeSet, ModeView};
 pub use event::{Event, Events};
-pub use gateway::{Gateway, NoSuchUpstream, ReloadError};
-pub use pool::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};
+pub use gateway::{Gateway, NoSuchPool, NoSuchUpstream, ReloadError};
+pub use pool::{
+    AdmissionView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView, UpstreamView,
+};
 pub use trace::Context;

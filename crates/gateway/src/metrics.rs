@@ -16,7 +16,14 @@ use seawall_chain::method::Class;
 use seawall_model::Cause;
 use seawall_runtime::{clock::Clock, metrics::Metrics};
 
-use crate::{core::cache::Counts, event::Events, pool::Pool, routes::Routes, worker::Connections};
+use crate::{
+    admission::AdmissionCounts,
+    core::{cache::Counts, line::Priority, mode::Mode},
+    event::Events,
+    pool::Pool,
+    routes::Routes,
+    worker::Connections,
+};
 
 /// Registers the gateway's metrics.
 pub(crate) fn register(
@@ -110,6 +117,7 @@ impl Collector for Reading {
         self.chains(&mut f, &pools)?;
         crate::feed::encode(&mut f, &pools)?;
         caches(&mut f, &pools)?;
+        self.admission(&mut f, &pools)?;
         let connections = &self.connections;
         let none = || std::iter::once(Vec::new());
         f.gauge(
@@ -186,6 +194,49 @@ impl Reading {
             "Attempts in flight",
             each().map(|(p, i)| (upstream(p, i), f64::from(p.upstreams[i].state.in_flight()))),
         )
+    }
+
+    fn admission(&self, f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+        let priorities = |of: fn(&AdmissionCounts) -> &[AtomicU64; Priority::ALL.len()]| {
+            pools.iter().flat_map(move |p| {
+                Priority::ALL.into_iter().map(move |priority| {
+                    let mut labels = pool(p);
+                    labels.push(("priority", priority.as_str()));
+                    (labels, of(&p.state.admission.counts)[priority as usize].load(Relaxed))
+                })
+            })
+        };
+        f.counter("waited", "Requests that waited because the pool was full", priorities(|c| &c.waited))?;
+        f.counter("shed", "Requests sent away because the pool was full", priorities(|c| &c.shed))?;
+        let counts = |of: fn(&AdmissionCounts) -> &AtomicU64| {
+            pools.iter().map(move |p| (pool(p), of(&p.state.admission.counts).load(Relaxed)))
+        };
+        f.counter("tolled", "Requests beyond what one client address may send", counts(|c| &c.tolled))?;
+        f.counter("barred", "Requests that the pool's mode did not let through", counts(|c| &c.barred))?;
+        let modes = pools.iter().flat_map(|p| {
+            Mode::ALL.into_iter().map(move |mode| {
+                let mut labels = pool(p);
+                labels.push(("mode", mode.as_str()));
+                (labels, f64::from(u8::from(p.state.admission.modes.now() == mode)))
+            })
+        });
+        f.gauge("mode", "1 for what the pool lets through now", modes)?;
+        let waiting = pools.iter().map(|p| {
+            let waiting = Class::ALL.iter().map(|c| p.state.admission.crowd(*c as usize).1).sum::<u32>();
+            (pool(p), f64::from(waiting))
+        });
+        f.gauge("waiting", "Requests that wait because the pool is full", waiting)?;
+        let limits =
+            pools.iter().flat_map(|p| (0..p.upstreams.len()).map(move |i| (p, i))).flat_map(|(p, i)| {
+                let state = &p.upstreams[i].state;
+                let used = |c: &Class| state.counts.attempts[*c as usize].load(Relaxed) > 0;
+                Class::ALL.into_iter().filter(used).map(move |class| {
+                    let mut labels = upstream(p, i);
+                    labels.push(("class", class.as_str()));
+                    (labels, f64::from(p.limit(i, class)))
+                })
+            });
+        f.gauge("concurrency_limit", "Attempts that are good for the upstream at once", limits)
     }
 
     fn chains(&self, f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {

@@ -21,6 +21,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     account::Accounts,
+    admission::CustomerKey,
     call::Flights,
     client::Links,
     door::Door,
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) links: Links,
     pub(crate) flights: Flights,
     pub(crate) limits: Limits,
+    pub(crate) customer_key: CustomerKey,
     /// Swapped whole on a reload.
     pub(crate) routes: Arc<ArcSwap<Routes>>,
     /// Client connections over all workers.
@@ -72,6 +74,7 @@ impl Worker {
             links: Links::default(),
             flights: Flights::default(),
             limits: plan.limits,
+            customer_key: plan.customer_key,
             routes: plan.routes,
             connections: plan.connections,
             accounts: plan.accounts,
@@ -93,6 +96,7 @@ pub(crate) struct Plan {
     pub(crate) clock: Clock,
     pub(crate) net: Arc<dyn Net>,
     pub(crate) limits: Limits,
+    pub(crate) customer_key: CustomerKey,
     pub(crate) listen: Vec<SocketAddr>,
     /// Where it listens over TLS.
     pub(crate) door: Option<Arc<Door>>,

@@ -76,6 +76,8 @@ impl Upstream {
                     Ejection { cause: *cause, since, source: signal.source.clone(), good: 0 }
                 });
             }
+            // It says who was affected, of a pool; not how an upstream is.
+            Fact::Affected(_) => {}
             Fact::Traffic(traffic) => {
                 let Some(class) = self.class(&traffic.class) else { return };
                 let (attempts, failures) = (traffic.attempts, traffic.failures.min(traffic.attempts));

@@ -31,6 +31,8 @@ pub(crate) fn may_be_erased(kind: RecordKind) -> bool {
         | RecordKind::Verdict
         | RecordKind::Cordon
         | RecordKind::TaskFailed
-        | RecordKind::Fault => true,
+        | RecordKind::Fault
+        | RecordKind::Mode
+        | RecordKind::Affected => true,
     }
 }

@@ -55,11 +55,15 @@ pub enum RecordKind {
     TaskFailed,
     /// An attempt failed through its upstream's fault: the first of its cause in a while.
     Fault,
+    /// An operator or a plan set what a pool lets through.
+    Mode,
+    /// Who made requests in a minute, and what became of them.
+    Affected,
 }
 
 impl RecordKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Start,
         Self::Stop,
         Self::Reload,
@@ -74,6 +78,8 @@ impl RecordKind {
         Self::Erasure,
         Self::TaskFailed,
         Self::Fault,
+        Self::Mode,
+        Self::Affected,
     ];
 
     /// The kind that has this label.
@@ -99,6 +105,8 @@ impl RecordKind {
             Self::Erasure => "erasure",
             Self::TaskFailed => "task_failed",
             Self::Fault => "fault",
+            Self::Mode => "mode",
+            Self::Affected => "affected",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a source saw.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,38 @@ pub enum Fact {
         /// Why it was ejected.
         cause: Option<Cause>,
     },
+    /// Who made requests of it, and what became of them.
+    Affected(Affected),
+}
+
+/// Requests of a stretch of time, usually a minute, by what became of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Affected {
+    /// From when.
+    pub since: Wall,
+    /// Until when.
+    pub until: Wall,
+    /// All of them.
+    pub attempted: AffectedSum,
+    /// Those that failed.
+    pub failed: AffectedSum,
+    /// Those that may have taken effect or not.
+    pub unknown: AffectedSum,
+}
+
+/// What a number of requests add up to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AffectedSum {
+    /// How many requests.
+    pub requests: u64,
+    /// How many customers made them: exact up to 256, then to 2.3 % (one standard error).
+    pub customers: u64,
+    /// What they were about: the sum per currency or asset, in decimal.
+    pub value: BTreeMap<String, String>,
+    /// Requests whose amount could not be read.
+    pub unread: u64,
+    /// Requests per country; `other` for those beyond the ones told apart.
+    pub countries: BTreeMap<String, u64>,
 }
 
 /// One second of traffic to one upstream in one method class.

@@ -29,7 +29,6 @@ use token::Verifier;
 #[derive(Clone)]
 pub(crate) struct Identity {
     /// What the estate calls it; if it does not, what its token or certificate does.
-    #[expect(dead_code, reason = "the access log tells it")]
     pub(crate) name: Arc<str>,
     /// What showed it.
     #[expect(dead_code, reason = "the access log tells it")]

@@ -103,7 +103,7 @@ impl Failure {
 /// Sends the call to one upstream. The caller sets the time limit and settles what is learned.
 pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Attempt {
     let state = &ask.pool.upstreams[upstream].state;
-    let _in_flight = state.begin();
+    let _in_flight = state.begin(ask.method.class);
     let proven = match ask.prove {
         Some(prove) => Box::pin(proven(&ask, upstream, began, prove)).await,
         None => Ok(()),

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     access,
+    core::affected::Fate,
     estate::{EvmSection, Pin},
     feed,
     heads::Heads,
@@ -46,10 +47,13 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         Ok(turn) => turn,
         Err(denied) => return denied.reply(call.id, &pool.section),
     };
+    let now = worker.clock.mono();
+    if let Err(refusal) = visit.may_ask(now, call) {
+        return barred(visit, call, &refusal);
+    }
     if feed::is_ours(&call.method) && pool.evm().is_some_and(|chain| chain.family == Family::Evm) {
         return feed::answer(visit, call);
     }
-    let now = worker.clock.mono();
     pool.state.counts.requests.fetch_add(1, Relaxed);
     let deadline = now + pool.section.deadline;
     let trail = visit.trail.like();
@@ -60,6 +64,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         let refusal = Refusal::Behind(seen);
         trail.refused(refusal.code());
         visit.trail.take(&trail);
+        visit.count(Fate::Failed, || said(call));
         return finish(worker, pool, call, Outcome::Refused(refusal)).await;
     }
     let (mut repins, mut counted) = (0, false);
@@ -109,20 +114,47 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         trail.refused(refusal.code());
     }
     visit.trail.take(&trail);
+    visit.count(outcome.fate(), || said(call));
     finish(worker, pool, call, outcome).await
 }
 
-/// Asks upstreams, as the estate has it done for such a call.
+/// What a call is about, as JSON.
+fn said<'a>(call: &Call<'a>) -> &'a [u8] {
+    call.params.map_or(b"null", |params| params.get().as_bytes())
+}
+
+/// Answers a call that may not be asked at all.
+fn barred(visit: &Visit, call: &Call<'_>, refusal: &Refusal) -> Reply {
+    let Visit { worker, pool, .. } = visit;
+    pool.state.counts.requests.fetch_add(1, Relaxed);
+    visit.count(Fate::Failed, || said(call));
+    visit.trail.refused(refusal.code());
+    let reply = refuse(worker, pool, call, refusal);
+    if call.id.is_none() { Reply::Nothing } else { reply }
+}
+
+/// Asks upstreams, once they have room, as the estate has it done for such a call.
 async fn upstreams(
     visit: &Visit,
     call: &Call<'_>,
     heads: &Heads,
     worded: &Worded,
     trail: &Trail,
-    began: Mono,
+    mut began: Mono,
     deadline: Mono,
 ) -> Outcome {
     let Visit { worker, pool, .. } = visit;
+    let mut _permit = None;
+    // A transaction that waits for a halted chain waits in a line of its own.
+    if !(heads.halted && worded.transaction.is_some()) {
+        let class = worded.method.class;
+        let priority = pool.section.admission.of_call(&call.method, class);
+        match visit.enter(began, heads, class, priority, deadline).await {
+            // What was waited is not what an answer takes.
+            Ok((permit, since)) => (_permit, began) = (Some(permit), since),
+            Err(refusal) => return Outcome::Refused(refusal),
+        }
+    }
     let mut ask = worded.ask(worker, pool, heads, call);
     (ask.trail, ask.trace) = (trail.like(), visit.trace());
     let ask = Arc::new(ask);

@@ -14,7 +14,7 @@ use super::{
     race::{Next, Race},
 };
 use crate::{
-    core::choose::Set,
+    core::{affected::Fate, choose::Set},
     heads::Heads,
     pool::{Pool, Report},
 };
@@ -43,6 +43,17 @@ pub(crate) enum Outcome {
     Reorged,
     /// No answer.
     Refused(Refusal),
+}
+
+impl Outcome {
+    /// What becomes of the call for whoever made it.
+    pub(crate) fn fate(&self) -> Fate {
+        match self {
+            Self::Whole(_) | Self::Large(_) | Self::TooMuch { .. } => Fate::Answered,
+            Self::Refused(Refusal::UnknownOutcome(..)) => Fate::Unknown,
+            Self::Reorged | Self::Refused(_) => Fate::Failed,
+        }
+    }
 }
 
 /// What is known so far.

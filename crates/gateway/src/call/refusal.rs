@@ -1,5 +1,8 @@
 //! The gateway's own errors, as JSON-RPC: what is wrong, since when, and what was tried.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http::StatusCode;
 use seawall_chain::{Hash, envelope};
 use seawall_model::{Cause, Mono};
@@ -7,8 +10,10 @@ use serde_json::{json, value::RawValue};
 
 use crate::{core::breaker::State, pool::Pool, worker::Worker};
 
-/// JSON-RPC code of every refusal: a server error of the implementation's own (JSON-RPC 2.0, section 5.1).
+/// JSON-RPC code of other refusals: a server error of the implementation's own (JSON-RPC 2.0, section 5.1).
 const CODE: i64 = -32_050;
+/// JSON-RPC code of those that were sent away for what they ask at once (EIP-1474: limit exceeded).
+const LIMIT_EXCEEDED: i64 = -32_005;
 /// Most upstreams named in one refusal.
 const NAMED: usize = 8;
 
@@ -37,6 +42,18 @@ pub(crate) enum Refusal {
     Unseen(Hash),
     /// An answer within a batch was too large to hold.
     TooLarge,
+    /// The upstreams are at their limits.
+    Full {
+        /// There may be room after this long.
+        retry: Duration,
+    },
+    /// The client's address asks more than it may.
+    Toll {
+        /// It may ask again after this long.
+        retry: Duration,
+    },
+    /// The pool's mode does not let it through.
+    Barred,
 }
 
 impl Refusal {
@@ -54,15 +71,22 @@ impl Refusal {
             Self::NoQuorum(_) => "SW0309",
             Self::Behind(_) => "SW0351",
             Self::Unseen(_) => "SW0353",
+            Self::Full { .. } => "SW0361",
+            Self::Toll { .. } => "SW0362",
+            Self::Barred => "SW0363",
         }
     }
 
     /// The status a single call is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NobodyHealthy | Self::Halted(_) | Self::Behind(_) | Self::Unseen(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NobodyHealthy
+            | Self::Halted(_)
+            | Self::Behind(_)
+            | Self::Unseen(_)
+            | Self::Full { .. }
+            | Self::Barred => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Toll { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::AllFailed(_)
             | Self::NoQuorum(_)
@@ -71,6 +95,58 @@ impl Refusal {
             | Self::NotSent(..) => StatusCode::BAD_GATEWAY,
             Self::TooLarge => StatusCode::OK,
         }
+    }
+
+    /// After how long it may be tried again, where that is known.
+    fn retry(&self) -> Option<Duration> {
+        match self {
+            Self::Full { retry } | Self::Toll { retry } => Some(*retry),
+            Self::NobodyHealthy
+            | Self::AllFailed(_)
+            | Self::Deadline(_)
+            | Self::NoQuorum(_)
+            | Self::BudgetSpent(_)
+            | Self::UnknownOutcome(..)
+            | Self::NotSent(..)
+            | Self::Halted(_)
+            | Self::Behind(_)
+            | Self::Unseen(_)
+            | Self::TooLarge
+            | Self::Barred => None,
+        }
+    }
+
+    /// Must it cost little, since it is what keeps others going?
+    fn is_cheap(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Toll { .. } | Self::Barred)
+    }
+
+    /// What a client of an HTTP API is told, and after how many seconds to try again, if that is known.
+    pub(crate) fn to_http(&self, pool: &Pool) -> (Bytes, Option<u64>) {
+        let (code, name) = (self.code(), &pool.section.name);
+        let mut body = json!({"code": code, "pool": name});
+        let what = match self {
+            Self::Full { .. } => "the upstreams have as much to do as they can".to_owned(),
+            Self::Toll { .. } => "this address asks more than one client may".to_owned(),
+            Self::Barred => {
+                body["mode"] = json!(pool.state.admission.modes.view());
+                pool.state.admission.modes.sentence(name)
+            }
+            Self::NobodyHealthy
+            | Self::AllFailed(_)
+            | Self::Deadline(_)
+            | Self::NoQuorum(_)
+            | Self::BudgetSpent(_)
+            | Self::UnknownOutcome(..)
+            | Self::NotSent(..)
+            | Self::Halted(_)
+            | Self::Behind(_)
+            | Self::Unseen(_)
+            | Self::TooLarge => "no upstream answered this request".to_owned(),
+        };
+        body["error"] = format!("{code}: {what}").into();
+        let retry = self.retry().map(|retry| retry.as_secs_f64().ceil() as u64);
+        (body.to_string().into(), retry)
     }
 
     /// Writes the JSON-RPC error.
@@ -119,6 +195,13 @@ impl Refusal {
                     format!("an upstream of pool `{name}` took the transaction, and none shows it now");
                 (what, None, Some(*hash))
             }
+            Self::Full { .. } => {
+                (format!("the upstreams of pool `{name}` have as much to do as they can"), None, None)
+            }
+            Self::Toll { .. } => {
+                (format!("this address asks more of pool `{name}` than one client may"), None, None)
+            }
+            Self::Barred => (pool.state.admission.modes.sentence(name), None, None),
             Self::TooLarge => ("the answer is too large for a batch: ask for it alone".into(), None, None),
         };
         let now = worker.clock.mono();
@@ -128,8 +211,9 @@ impl Refusal {
                 .map(|(i, cause)| json!({"upstream": pool.upstreams[*i].section.name, "cause": cause}));
             named.collect::<Vec<_>>()
         });
-        let upstreams: Vec<_> =
-            (0..pool.upstreams.len().min(NAMED)).map(|i| self::state(pool, i, now, worker)).collect();
+        // Nothing is wrong with them, and this is said often.
+        let named = if self.is_cheap() { 0 } else { pool.upstreams.len().min(NAMED) };
+        let upstreams: Vec<_> = (0..named).map(|i| self::state(pool, i, now, worker)).collect();
         let message = match self {
             Self::NobodyHealthy => format!("{}: {what}: {}", self.code(), sentence(&upstreams)),
             _ => format!("{}: {what}", self.code()),
@@ -144,7 +228,17 @@ impl Refusal {
         if let Self::UnknownOutcome(..) = self {
             data["outcome"] = "unknown".into();
         }
-        envelope::write_error(out, id, CODE, &message, Some(&data.to_string()));
+        if let Self::Barred = self {
+            data["mode"] = json!(pool.state.admission.modes.view());
+        }
+        let code = match self.retry() {
+            Some(retry) => {
+                data["retryAfterMs"] = (retry.as_millis() as u64).into();
+                LIMIT_EXCEEDED
+            }
+            None => CODE,
+        };
+        envelope::write_error(out, id, code, &message, Some(&data.to_string()));
     }
 }
 

@@ -2,17 +2,23 @@
 //! or rolls dice.
 
 pub mod accepted;
+pub mod affected;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
 pub mod choose;
 pub mod claims;
 pub mod credential;
+pub mod distinct;
 pub mod feed;
 pub mod flights;
 pub mod glob;
 pub mod left;
+pub mod limit;
+pub mod line;
+pub mod mode;
 pub mod pace;
 pub mod quorum;
 pub mod rate;
 pub mod seal;
+pub mod toll;

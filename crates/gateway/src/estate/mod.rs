@@ -1,6 +1,8 @@
 //! The gateway's section of the estate, validated: listeners, pools, upstreams and limits.
 
 mod access;
+mod admission;
+mod affected;
 mod cache;
 mod cors;
 mod headers;
@@ -15,6 +17,8 @@ mod url;
 mod validate;
 
 pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection};
+pub use admission::{AdmissionSection, Pattern};
+pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
 pub use sockets::SocketLimits;
 pub use tell::Tell;
@@ -92,6 +96,10 @@ pub struct PoolSection {
     pub budget_floor: u32,
     /// The headers that tell of how its answers came about.
     pub tell: Tell,
+    /// Who goes first where not everybody can.
+    pub admission: AdmissionSection,
+    /// What tells who makes requests, if they are to be counted.
+    pub affected: Option<Arc<AffectedSection>>,
 }
 
 /// What the upstreams of a pool speak.

@@ -11,7 +11,7 @@ use seawall_model::{
 
 use super::{
     AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
-    WhenHalted, network,
+    WhenHalted, admission, affected, network,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
@@ -52,6 +52,12 @@ pub(super) fn validate(
         let message = format!("`budget_floor` is `{}`, more than is taken", pool.budget_floor.value);
         problems.report(Problem::new(Code::InvalidValue, pool.budget_floor.place, message));
     }
+    let affected = match &pool.affected {
+        Some(at) => Some(Arc::new(affected::validate(at, problems)?)),
+        None => None,
+    };
+    let is_chain = pool.kind.as_ref()?.value != RawKind::Http;
+    let admission = admission::validate(pool.admission.as_ref(), is_chain, problems);
     let kind = match pool.kind.as_ref()?.value {
         RawKind::Evm => chain(raw, Family::Evm, problems).map(PoolKind::Evm),
         RawKind::Bitcoin => chain(raw, Family::Bitcoin, problems).map(PoolKind::Evm),
@@ -75,6 +81,8 @@ pub(super) fn validate(
         budget_share: pool.budget_share.as_fraction(),
         budget_floor: floor?,
         tell: Tell::of(&pool.headers),
+        admission: admission?,
+        affected,
     })
 }
 

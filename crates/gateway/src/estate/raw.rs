@@ -10,7 +10,10 @@ use seawall_model::{
 };
 use serde_json::{Value, json};
 
-use super::{access::RawAccess, headers::RawHeaders, sockets::RawSockets, tell::RawTell, url::UrlSource};
+use super::{
+    access::RawAccess, admission::RawAdmission, affected::RawAffected, headers::RawHeaders,
+    sockets::RawSockets, tell::RawTell, url::UrlSource,
+};
 pub use super::{access::RawAuth, tls::RawTls};
 
 /// Everything that [`validate`](super::validate()) looks at.
@@ -148,6 +151,10 @@ section! {
         /// What answers tell of how they came about, in headers: any of `upstream`, `head`, `age`, `attempts` and
         /// `cached`, or `all`. The head's age is told in any case while the chain stands still.
         headers: Vec<At<RawTell>>, default([]);
+        /// Who goes first where not everybody can.
+        admission: At<RawAdmission>, optional;
+        /// What tells who makes requests, so that it is known afterwards who was affected; not counted if absent.
+        affected: At<RawAffected>, optional;
         /// The upstreams.
         upstreams: Vec<At<RawUpstream>>, default([]);
     }

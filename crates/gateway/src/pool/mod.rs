@@ -25,7 +25,9 @@ use tokio::sync::{Notify, futures::Notified};
 
 pub(crate) use settle::Report;
 pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
-pub use view::{BreakerView, HeadView, LatencyView, PoolView, UpstreamView};
+pub use view::{
+    AdmissionView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView, UpstreamView,
+};
 
 use crate::{
     access::Denials,
@@ -81,6 +83,8 @@ pub(crate) struct PoolState {
     /// Calls ended that may have changed something.
     pub(crate) writes: AtomicU64,
     accepted: Mutex<Accepted>,
+    /// Who is in, who waits, what is let through.
+    pub(crate) admission: Arc<crate::admission::Admission>,
     pub(crate) counts: Arc<PoolCounts>,
     /// What subscribers are told.
     pub(crate) feed: Arc<Feed>,
@@ -135,6 +139,7 @@ impl Pool {
             before => Arc::new(PoolState::new(&section, &upstreams, before, events, seed, now)),
         };
         state.budget().set(section.budget_share, section.budget_floor);
+        state.admission.take_over(&section.admission);
         let cache = cache(&section, before, seed);
         Self { component: section.component(), section, upstreams, providers, cache, state }
     }
@@ -208,19 +213,38 @@ impl Pool {
                 eligible.remove(i);
             }
         }
+        // Who was let in is not sent away again: where everybody is at the limit, the limit is a wish.
+        let mut roomy = eligible;
+        for i in eligible.iter() {
+            if !self.has_room(i, class) {
+                roomy.remove(i);
+            }
+        }
+        let eligible = if roomy.is_empty() { eligible } else { roomy };
         choose(eligible, self.shared_fate(tried), self.random(), |i| self.upstreams[i].load(class))
     }
 
-    /// Those of `within` whose breakers let a call go, if only to find out. Nobody else is worth a hedge: the
+    /// Those of `within` that are not at their limit and whose breakers let a call go, if only to find out. Nobody else is worth a hedge: the
     /// first attempt may still be answered, and an ejected upstream is to be left alone.
     pub(crate) fn open(&self, now: Mono, class: Class, within: Set) -> Set {
         let mut open = Set::NONE;
         for (i, upstream) in self.upstreams.iter().enumerate().filter(|(i, _)| within.has(*i)) {
-            if upstream.state.learned().breakers[class as usize].admission(now) != Admission::No {
+            let admission = upstream.state.learned().breakers[class as usize].admission(now);
+            if admission != Admission::No && self.has_room(i, class) {
                 open.insert(i);
             }
         }
         open
+    }
+
+    /// How many attempts of a class are good for upstream `i` at once.
+    pub(crate) fn limit(&self, i: usize, class: Class) -> u32 {
+        self.upstreams[i].state.limit(class).min(self.section.admission.most)
+    }
+
+    /// Is it below that limit?
+    fn has_room(&self, i: usize, class: Class) -> bool {
+        self.upstreams[i].state.in_flight_of(class) < self.limit(i, class)
     }
 
     /// As [`Self::choose`], never again of a provider in `tried`.
@@ -351,6 +375,10 @@ impl PoolState {
             waiting: AtomicU32::new(0),
             writes: AtomicU64::new(0),
             accepted: Mutex::new(before.map(|before| before.state.accepted().clone()).unwrap_or_default()),
+            admission: before.map_or_else(
+                || Arc::new(crate::admission::Admission::new(&section.admission, seed)),
+                |before| before.state.admission.clone(),
+            ),
             counts: before.map_or_else(Arc::default, |before| before.state.counts.clone()),
             feed: before.map_or_else(|| Arc::new(Feed::new(!seed)), |before| before.state.feed.clone()),
             events,

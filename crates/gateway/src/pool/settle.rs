@@ -43,6 +43,7 @@ impl Pool {
             Report::Answered => {
                 let mut learned = state.learned();
                 state.pace(&mut learned, now, class, took);
+                state.weigh(&mut learned, now, class, took);
                 if learned.breakers[class as usize].succeed(now) {
                     state.publish(&learned);
                     drop(learned);
@@ -70,6 +71,9 @@ impl Pool {
         learned.failures_by_cause[cause as usize] += 1;
         self.tell_fault(&mut learned, now, i, cause);
         state.penalise(&mut learned, now, class, took);
+        if matches!(cause, Cause::Timeout | Cause::Hang | Cause::Slow) {
+            state.weigh(&mut learned, now, class, took);
+        }
         let breaker = &mut learned.breakers[class as usize];
         let changed = match asked {
             // It said so itself: no need to see more of it.

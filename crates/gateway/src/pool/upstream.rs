@@ -15,7 +15,13 @@ use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 
 use crate::{
-    core::{breaker::Breaker, choose::Load, pace::Pace, rate::Rate},
+    core::{
+        breaker::Breaker,
+        choose::Load,
+        limit::{Limiter, Sample},
+        pace::Pace,
+        rate::Rate,
+    },
     estate::UpstreamSection,
 };
 
@@ -46,6 +52,9 @@ pub(crate) struct UpstreamState {
     /// A bit for each class whose breaker admits.
     admitting: AtomicU32,
     in_flight: AtomicU32,
+    in_flight_by: [AtomicU32; CLASSES],
+    /// How many attempts of each class are good for it at once.
+    limits: [AtomicU32; CLASSES],
     /// What the estate allows it to be sent.
     pub(crate) rate: Rate,
     /// When anything last came back from it, well or not.
@@ -62,6 +71,7 @@ pub(crate) struct UpstreamState {
 pub(crate) struct Learned {
     pub(crate) breakers: [Breaker; CLASSES],
     pub(crate) paces: [Pace; CLASSES],
+    pub(crate) limiters: [Limiter; CLASSES],
     pub(crate) cannot: Capabilities,
     /// A bit for each class that was ejected with all the others, so that a good poll readmits it.
     pub(crate) ejected_whole: u32,
@@ -88,6 +98,8 @@ impl UpstreamState {
             id: NEXT_ID.fetch_add(1, Relaxed),
             admitting: AtomicU32::new((1 << CLASSES) - 1),
             in_flight: AtomicU32::new(0),
+            in_flight_by: Default::default(),
+            limits: std::array::from_fn(|_| AtomicU32::new(Limiter::default().limit())),
             rate: Rate::default(),
             last_answer: AtomicU64::new(0),
             mean_us: Default::default(),
@@ -96,6 +108,7 @@ impl UpstreamState {
             learned: Mutex::new(Learned {
                 breakers: Default::default(),
                 paces: Default::default(),
+                limiters: Default::default(),
                 cannot: Capabilities::default(),
                 ejected_whole: 0,
                 poll_failures: 0,
@@ -156,10 +169,30 @@ impl UpstreamState {
         self.in_flight.load(Relaxed)
     }
 
+    /// Attempts of a class in flight.
+    pub(crate) fn in_flight_of(&self, class: Class) -> u32 {
+        self.in_flight_by[class as usize].load(Relaxed)
+    }
+
+    /// How many attempts of a class have been found to be good for it at once.
+    pub(crate) fn limit(&self, class: Class) -> u32 {
+        self.limits[class as usize].load(Relaxed)
+    }
+
     /// Counts an attempt as in flight for as long as the guard lives.
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn begin(self: &Arc<Self>, class: Class) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
-        InFlight(self.clone())
+        self.in_flight_by[class as usize].fetch_add(1, Relaxed);
+        InFlight(self.clone(), class)
+    }
+
+    /// An attempt that is not in flight any more took that long, answered or waited for in vain.
+    pub(crate) fn weigh(&self, learned: &mut Learned, now: Mono, class: Class, took: Duration) {
+        let (in_flight, all_in_flight) = (self.in_flight_of(class) + 1, self.in_flight() + 1);
+        let limiter = &mut learned.limiters[class as usize];
+        if limiter.sample(now, Sample { took, in_flight, all_in_flight }) {
+            self.limits[class as usize].store(limiter.limit(), Relaxed);
+        }
     }
 
     /// A whole answer came after `took`.
@@ -180,11 +213,12 @@ impl UpstreamState {
 }
 
 /// An attempt in flight.
-pub(crate) struct InFlight(Arc<UpstreamState>);
+pub(crate) struct InFlight(Arc<UpstreamState>, Class);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
+        self.0.in_flight_by[self.1 as usize].fetch_sub(1, Relaxed);
     }
 }
 

@@ -8,7 +8,10 @@ use seawall_runtime::clock::Clock;
 use serde::Serialize;
 
 use super::{CLASSES, Pool};
-use crate::core::{breaker::State, budget::Balance};
+use crate::{
+    admission::ModeView,
+    core::{breaker::State, budget::Balance},
+};
 
 /// A pool now.
 #[derive(Debug, Clone, Serialize)]
@@ -37,8 +40,46 @@ pub struct PoolView {
     pub waiting: u32,
     /// The attempt budget over the last ten seconds.
     pub budget: Balance,
+    /// Who is let through, and who waits.
+    pub admission: AdmissionView,
     /// Its upstreams, in the order of the estate.
     pub upstreams: Vec<UpstreamView>,
+}
+
+/// Who is let through a pool now, and who waits.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdmissionView {
+    /// What the pool lets through.
+    #[serde(flatten)]
+    pub mode: ModeView,
+    /// Requests that were sent away because the pool was full, since the start.
+    pub shed: u64,
+    /// The method classes that anybody is in or waits for.
+    pub crowds: Vec<CrowdView>,
+}
+
+/// Requests of one method class now.
+#[derive(Debug, Clone, Serialize)]
+pub struct CrowdView {
+    /// Method class.
+    pub class: &'static str,
+    /// Those under way.
+    pub inside: u32,
+    /// Those that wait to be.
+    pub waiting: u32,
+}
+
+/// How much an upstream takes at once now.
+#[derive(Debug, Clone, Serialize)]
+pub struct LimitView {
+    /// Method class.
+    pub class: &'static str,
+    /// Attempts that are good for it at once.
+    pub limit: u32,
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// What an answer takes where there is no queue, in microseconds; 0 until something is known.
+    pub usual_us: u64,
 }
 
 /// A head now.
@@ -79,6 +120,8 @@ pub struct UpstreamView {
     pub breakers: Vec<BreakerView>,
     /// Time to an answer.
     pub latency_us: LatencyView,
+    /// How much it takes at once, of every class that has seen traffic.
+    pub limits: Vec<LimitView>,
     /// Attempts in flight.
     pub in_flight: u32,
     /// Attempts since the start.
@@ -139,7 +182,21 @@ impl Pool {
             retries: counts.retries.load(Relaxed),
             waiting: self.state.waiting.load(Relaxed),
             budget: self.state.budget().balance(now),
+            admission: self.admission_view(),
             upstreams,
+        }
+    }
+
+    fn admission_view(&self) -> AdmissionView {
+        let admission = &self.state.admission;
+        let crowds = Class::ALL.into_iter().filter_map(|class| {
+            let (inside, waiting) = admission.crowd(class as usize);
+            (inside + waiting > 0).then_some(CrowdView { class: class.as_str(), inside, waiting })
+        });
+        AdmissionView {
+            mode: admission.modes.view(),
+            shed: admission.counts.shed.iter().map(|n| n.load(Relaxed)).sum(),
+            crowds: crowds.collect(),
         }
     }
 
@@ -170,6 +227,13 @@ impl Pool {
             mean: learned.paces[busiest].mean_us(),
             p95: learned.paces[busiest].quantile(now, 0.95),
         };
+        let seen = |class: Class| upstream.state.counts.attempts[class as usize].load(Relaxed) > 0;
+        let limits = Class::ALL.into_iter().filter(|class| seen(*class)).map(|class| LimitView {
+            class: class.as_str(),
+            limit: self.limit(i, class),
+            in_flight: upstream.state.in_flight_of(class),
+            usual_us: learned.limiters[class as usize].usual_us(),
+        });
         let since = |at: Mono| (at > Mono::ZERO).then(|| clock.wall_at(now, at).to_string());
         let breakers = Class::ALL.into_iter().filter_map(|class| {
             let breaker = &learned.breakers[class as usize];
@@ -197,6 +261,7 @@ impl Pool {
             }),
             breakers: breakers.collect(),
             latency_us,
+            limits: limits.collect(),
             in_flight: upstream.state.in_flight(),
             attempts,
             failures,

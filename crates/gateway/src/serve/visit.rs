@@ -11,6 +11,7 @@ use http::{HeaderMap, Response, StatusCode};
 use super::{Floor, ReplyBody, sheet::Sheet, told};
 use crate::{
     access::{Identity, Remembered},
+    admission::Who,
     call::Trail,
     feed::Spot,
     pool::Pool,
@@ -50,6 +51,8 @@ pub(crate) struct Visit {
     pub(crate) sheet: Option<Sheet>,
     /// What the client has seen already, where it asks to be held to that.
     pub(crate) floor: Option<Floor>,
+    /// Who is counted as affected by what becomes of it, where the estate has that counted.
+    pub(crate) who: Option<Arc<Who>>,
 }
 
 impl Visit {
@@ -58,13 +61,29 @@ impl Visit {
         let accounts = worker.accounts.as_ref();
         let sheet = accounts.and_then(|to| Sheet::open(to, worker.clock, &pool, client.address, headers));
         let traced = sheet.as_ref().and_then(Sheet::trace).is_some_and(|trace| trace.sampled);
-        Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet, floor: None }
+        let affected = pool.section.affected.as_ref();
+        let who = affected.map(|section| Who::of(section, &worker.customer_key, headers));
+        Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet, floor: None, who }
     }
 
     /// One of the gateway's own.
     pub(crate) fn of_the_house(worker: Arc<Worker>, pool: Arc<Pool>) -> Self {
         let client = Client::new((Ipv4Addr::UNSPECIFIED, 0).into(), None);
-        Self { worker, pool, client, spot: None, trail: Trail::default(), sheet: None, floor: None }
+        Self {
+            worker,
+            pool,
+            client,
+            spot: None,
+            trail: Trail::default(),
+            sheet: None,
+            floor: None,
+            who: None,
+        }
+    }
+
+    /// Is it one of the gateway's own? No client has that address.
+    pub(crate) fn is_of_the_house(&self) -> bool {
+        self.client.address.is_unspecified()
     }
 
     /// Where in which trace it is, if that is of interest.

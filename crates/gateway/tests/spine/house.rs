@@ -11,8 +11,8 @@ use seawall_gateway::{
     Account, Accounts, Event, Events, Gateway, UpstreamView, Wanted,
     core::breaker::State,
     estate::{
-        AccessSection, AuthSection, EvmSection, GatewaySection, HttpSection, Limits, Pin, PoolKind,
-        PoolSection, SocketLimits, Tell, UpstreamSection, WhenHalted,
+        AccessSection, AdmissionSection, AuthSection, EvmSection, GatewaySection, HttpSection, Limits, Pin,
+        PoolKind, PoolSection, SocketLimits, Tell, UpstreamSection, WhenHalted,
     },
 };
 use seawall_model::{Cause, Name, Secret};
@@ -239,6 +239,8 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
         budget_share: 1.0,
         budget_floor: 1_000,
         tell: Tell::NOTHING,
+        admission: AdmissionSection::default(),
+        affected: None,
     }
 }
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
 
 mod access;
+mod admission;
 mod batch;
 mod cache;
 mod client;

@@ -286,7 +286,9 @@ impl Bundle<'_> {
                 | RecordKind::Gap
                 | RecordKind::Restored
                 | RecordKind::TaskFailed
-                | RecordKind::Fault => continue,
+                | RecordKind::Fault
+                | RecordKind::Mode
+                | RecordKind::Affected => continue,
             };
             followed.extend(payload.map(|payload| (index, payload.to_vec())));
         }

@@ -24,7 +24,11 @@ use seawall_runtime::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{cordon, records::Scribe};
+use super::{
+    cordon,
+    modes::{self, Order},
+    records::Scribe,
+};
 
 /// Most admin connections at once.
 const CONNECTIONS: usize = 64;
@@ -120,6 +124,12 @@ impl Admin {
                     Some(refusal) => refusal,
                 }
             }
+            (&Method::GET, ["v1", "modes"]) => json_answer(StatusCode::OK, &self.modes()),
+            (&Method::POST, ["v1", "modes"]) => match self.unauthorised(&request) {
+                None => self.set_mode(request).await,
+                Some(refusal) => refusal,
+            },
+            (_, ["v1", "modes"]) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET or POST here"),
             (_, ["healthz" | "readyz" | "metrics"] | ["v1", "pools" | "tasks" | "journal"]) => {
                 problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here")
             }
@@ -129,7 +139,7 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "SW0222",
-                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/tasks and /v1/journal",
+                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/modes, /v1/tasks and /v1/journal",
             ),
         }
     }
@@ -169,6 +179,56 @@ impl Admin {
             problem(StatusCode::UNAUTHORIZED, "SW0225", "send `authorization: Bearer <admin_token>`");
         refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         Some(refusal)
+    }
+
+    fn modes(&self) -> Value {
+        let pools = self.gateway.as_ref().map(|g| g.pools()).unwrap_or_default();
+        let each = pools.iter().map(|pool| {
+            let mut mode = json!(pool.admission.mode);
+            mode["pool"] = json!(pool.name);
+            mode
+        });
+        json!({"modes": each.collect::<Vec<_>>()})
+    }
+
+    async fn set_mode(&self, request: Request<Incoming>) -> Answer {
+        let Ok(body) = Limited::new(request.into_body(), BODY).collect().await else {
+            return problem(StatusCode::PAYLOAD_TOO_LARGE, "SW0226", "the body is too large");
+        };
+        let order = match Order::parse(&body.to_bytes(), self.scribe.clock.wall()) {
+            Ok(order) => order,
+            Err(why) => return problem(StatusCode::BAD_REQUEST, "SW0240", &why),
+        };
+        let Some(gateway) = &self.gateway else {
+            return problem(StatusCode::NOT_FOUND, "SW0228", "the estate has no pools");
+        };
+        let changed = match gateway.set_mode(order.pool.as_deref(), &order.set) {
+            Ok(changed) => changed,
+            Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
+        };
+        let Order { pool, set } = order;
+        let (mut stored, mut recorded, mode) = (true, true, set.mode);
+        if changed {
+            tracing::warn!(?pool, %mode, reason = set.reason, "the mode was set");
+            let component = pool.as_ref().and_then(|pool| format!("pool:{pool}").parse().ok());
+            let payload = json!({"mode": mode.as_str(), "reason": set.reason});
+            let receipt = self.scribe.receipt(RecordKind::Mode, component, payload);
+            recorded = matches!(tokio::time::timeout(STORE, receipt).await, Ok(Ok(_)));
+            let (state, of) = (self.state.clone(), pool.clone());
+            let job = move || {
+                if let Err(error) = modes::remember(&*state, of.as_deref(), &set) {
+                    tracing::error!(%error, "a mode could not be stored and will not outlive a restart");
+                }
+            };
+            // It is in force already; a stalled disk shall not keep the operator waiting.
+            stored = tokio::time::timeout(STORE, self.disk.offload(Box::new(job))).await.is_ok();
+        }
+        json_answer(
+            StatusCode::OK,
+            &json!({
+                "pool": pool, "mode": mode.as_str(), "changed": changed, "stored": stored, "recorded": recorded,
+            }),
+        )
     }
 
     async fn cordon(&self, pool: &str, upstream: &str, out: bool, request: Request<Incoming>) -> Answer {

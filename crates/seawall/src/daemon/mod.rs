@@ -4,7 +4,9 @@
 mod access;
 mod admin;
 mod cordon;
+mod customers;
 mod journal;
+mod modes;
 mod records;
 mod reload;
 mod traces;
@@ -123,7 +125,8 @@ pub enum DaemonError {
 
 /// Runs the daemon until it is told to stop or a part fails that it cannot do without.
 pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
-    let Parts { machine, roles, state, mut signals, watch, load, logs, entropy } = parts;
+    let Parts { machine, roles, state, mut signals, watch, load, logs, mut entropy } = parts;
+    let mut for_customers = entropy.fork();
     let supervisor = Supervisor::new(machine.clock, &machine.metrics);
     let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
@@ -142,6 +145,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             let gateway = Gateway::new(section.clone(), &machine, events)?;
             let gateway = Arc::new(gateway.with_accounts(accounts.map(|(accounts, _)| accounts)));
             cordon::recall(&*state, &gateway)?;
+            modes::recall(&*state, &gateway)?;
+            customers::give_key(&*state, &mut for_customers, &gateway)?;
             Some(gateway)
         }
         Some(_) | None => None,
@@ -277,7 +282,14 @@ async fn tell(
     loop {
         tokio::select! {
             biased;
-            () = shutdown.requested() => return Ok(()),
+            () = shutdown.requested() => {
+                // The minute that was being counted is not lost.
+                for (component, fact) in gateway.affected() {
+                    seq += 1;
+                    scribe.seen(seq, component, scribe.clock.wall(), fact);
+                }
+                return Ok(());
+            }
             Some(event) = happened.recv() => {
                 seq += 1;
                 scribe.event(event, seq);
@@ -286,7 +298,7 @@ async fn tell(
                 let now = scribe.clock.wall();
                 for (component, fact) in gateway.sum_up() {
                     seq += 1;
-                    scribe.signal(seq, component, now, fact);
+                    scribe.seen(seq, component, now, fact);
                 }
             }
         }

@@ -7,7 +7,7 @@ use seawall_gateway::Event;
 use seawall_model::{ComponentId, Fact, Mono, Record, RecordKind, Signal, Verdict, Wall};
 use seawall_runtime::{
     clock::Clock,
-    seam::{Bus, Recorder},
+    seam::{Bus, Receipt, Recorder},
 };
 use serde_json::{Value, json};
 
@@ -26,6 +26,16 @@ impl Scribe {
     /// Writes a record of something that happened now, without waiting for the disk.
     pub(super) fn record(&self, kind: RecordKind, component: Option<ComponentId>, payload: Value) {
         self.record_at(self.clock.wall(), kind, component, payload);
+    }
+
+    /// As [`Self::record`], with the receipt, which resolves once the record is durable.
+    pub(super) fn receipt(
+        &self,
+        kind: RecordKind,
+        component: Option<ComponentId>,
+        payload: Value,
+    ) -> Receipt {
+        self.recorder.record(Record { kind, component, at: self.clock.wall(), payload })
     }
 
     fn record_at(&self, at: Wall, kind: RecordKind, component: Option<ComponentId>, payload: Value) {
@@ -81,6 +91,14 @@ impl Scribe {
             }
             _ => tracing::warn!("an event of a kind that is not written down"),
         }
+    }
+
+    /// Publishes what this node saw; who was affected is written down as well, since it cannot be found out later.
+    pub(super) fn seen(&self, seq: u64, component: ComponentId, observed: Wall, fact: Fact) {
+        if let Fact::Affected(affected) = &fact {
+            self.record(RecordKind::Affected, Some(component.clone()), json!(affected));
+        }
+        self.signal(seq, component, observed, fact);
     }
 
     /// Publishes what this node saw itself.

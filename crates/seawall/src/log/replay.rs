@@ -30,7 +30,9 @@ fn says_what_holds(kind: RecordKind) -> bool {
         | RecordKind::Restored
         | RecordKind::Erasure
         | RecordKind::TaskFailed
-        | RecordKind::Fault => false,
+        | RecordKind::Fault
+        | RecordKind::Mode
+        | RecordKind::Affected => false,
     }
 }
 

@@ -10,6 +10,7 @@ use seawall_model::Name;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
+    admission::Who,
     serve::{Client, ReplyBody, Visit, request::error},
     worker::Connections,
 };
@@ -29,6 +30,7 @@ pub(in crate::serve) struct Handover {
     /// The pool it talks to.
     pub(super) pool: Name,
     pub(super) client: Client,
+    pub(super) who: Option<Arc<Who>>,
     pub(super) open: Open,
 }
 
@@ -86,6 +88,7 @@ pub(in crate::serve) fn accept(
         upgrade: hyper::upgrade::on(&mut request),
         pool: visit.pool.section.name.clone(),
         client: visit.client.clone(),
+        who: visit.who.clone(),
         open: Open(connections.clone()),
     };
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);

@@ -29,6 +29,7 @@ use super::{
     pipe::{Event, Pipe},
 };
 use crate::{
+    admission::Who,
     call::{self, Refusal, Reply},
     feed::{Line, Missed, Moves, Spot},
     serve::{
@@ -55,7 +56,7 @@ const HOLD: usize = 4;
 
 /// Serves a socket until either side ends it.
 pub(in crate::serve) async fn run(worker: Arc<Worker>, handover: Handover, shutdown: Shutdown) {
-    let Handover { upgrade, pool, client, open } = handover;
+    let Handover { upgrade, pool, client, who, open } = handover;
     let Ok(upgraded) = upgrade.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Seen>>() else { return };
     let limit = worker.limits.request_body;
@@ -77,6 +78,7 @@ pub(in crate::serve) async fn run(worker: Arc<Worker>, handover: Handover, shutd
         worker,
         pool,
         client,
+        who,
         _open: open,
     };
     let ending = talk.serve(&shutdown).await;
@@ -87,6 +89,7 @@ struct Talk {
     worker: Arc<Worker>,
     pool: Name,
     client: Client,
+    who: Option<Arc<Who>>,
     pipe: Pipe,
     line: Arc<Line>,
     calls: FuturesUnordered<BoxFuture<'static, (u64, Option<Bytes>)>>,
@@ -209,6 +212,7 @@ impl Talk {
         let message = self.messages;
         let mut visit = Visit::new(self.worker.clone(), pool, self.client.clone(), &HeaderMap::new());
         visit.spot = Some(Spot { line: self.line.clone(), message });
+        visit.who = self.who.clone();
         self.calls.push(Box::pin(async move {
             let answer = answer(&visit, &text).await;
             visit.end(answer.as_ref().map_or(0, Bytes::len));
