@@ -136,7 +136,8 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
             Verdict::SecondOpinion => other(&ask, heads, able, race.tried),
             Verdict::Elsewhere if race.len() > 0 => continue,
             Verdict::Elsewhere => {
-                match Box::pin(elsewhere(&ask, heads, able, &mut race, &mut timer, deadline)).await {
+                let unsent = ledger.reached_nobody();
+                match Box::pin(elsewhere(&ask, heads, able, &mut race, &mut timer, deadline, unsent)).await {
                     Ok(next) => next,
                     Err(why) => return ledger.give_up(why),
                 }
@@ -172,7 +173,7 @@ fn other(ask: &Ask, heads: &Heads, able: Set, tried: Set) -> Option<usize> {
 type WhyNot = fn(Vec<(usize, Cause)>) -> Refusal;
 
 /// Who to ask after a failure: somebody new, else, after a pause, once more somebody old. An error if
-/// nobody may be asked any more.
+/// nobody may be asked any more. What must not take effect twice is asked again only if it was `unsent`.
 async fn elsewhere(
     ask: &Ask,
     heads: &Heads,
@@ -180,9 +181,10 @@ async fn elsewhere(
     race: &mut Race,
     timer: &mut std::pin::Pin<&mut Sleep>,
     deadline: Mono,
+    unsent: bool,
 ) -> Result<Option<usize>, WhyNot> {
     let (pool, clock) = (&ask.pool, &ask.worker.clock);
-    if race.begun >= pool.section.attempts || !ask.method.idempotent {
+    if race.begun >= pool.section.attempts || (!ask.method.idempotent && !unsent) {
         return Ok(None);
     }
     let mut next = other(ask, heads, able, race.tried);
@@ -335,6 +337,11 @@ impl Ledger {
         }
         self.ask.blame(&mut self.failures, true);
         Outcome::Whole(body)
+    }
+
+    /// No upstream can have seen the call.
+    fn reached_nobody(&self) -> bool {
+        self.error.is_none() && self.doubtful.is_empty() && self.failures.iter().all(|(_, f, _)| !f.sent)
     }
 
     fn tried(&self) -> Vec<(usize, Cause)> {

@@ -155,6 +155,16 @@ async fn one_whose_port_is_closed() {
     assert_eq!(house.ejected(0).await, Cause::Connect);
 }
 
+/// What must not take effect twice goes elsewhere too, as long as it has reached nobody.
+#[tokio::test]
+async fn one_whose_port_is_closed_costs_no_call_that_must_not_be_repeated() {
+    let (mut a, b) = (node().await, node().await);
+    let house = House::new(vec![first_preferred(chain(&[&a, &b]))]).await;
+    b.does(but("evm_mine", |heard| result(heard, &json!("0x0"))));
+    a.die().await;
+    assert_eq!(call(house.at, "evm_mine", json!([])).await["result"], "0x0");
+}
+
 #[tokio::test]
 async fn one_that_asks_to_be_left_alone_is() {
     let (a, b) = (node().await, node().await);
