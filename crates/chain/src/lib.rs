@@ -1,7 +1,7 @@
 //! What Seawall knows about chains: the JSON-RPC [`envelope`], the [`method`]s and what they read, block
 //! tags and how they are [`pin`]ned, [`block`] headers, whose [`fault`] an error is, the hash of a [`tx`] and its
 //! [`sender`], the agreed
-//! [`heads`] of a pool, what [`keep`]s an answer to them, and the [`capability`] an upstream was seen to lack.
+//! [`heads`] of a pool, what [`keep`]s an answer to them, the [`log`]s a filter wants, and the [`capability`] an upstream was seen to lack.
 //! What differs between chains stands in their [`family`].
 //!
 //! Pure: no IO, no clock, no randomness. What runs per request borrows from the request and writes into
@@ -15,6 +15,7 @@ pub mod fault;
 mod hash;
 pub mod heads;
 pub mod keep;
+pub mod log;
 pub mod method;
 pub mod pin;
 mod scan;
