@@ -20,7 +20,7 @@ pub enum Class {
     Fee,
     /// The node itself: `net_*`, `web3_*`, `txpool_*`.
     Node,
-    /// Filters and subscriptions, which one upstream holds for one client.
+    /// Filters and subscriptions, which the gateway holds itself.
     Filter,
     /// Anything else, other chains' methods among it.
     Other,
@@ -110,8 +110,6 @@ pub struct Method {
     pub empty_is_suspicious: bool,
     /// Asked twice, it has the effect of once. A raw transaction is idempotent by its hash.
     pub idempotent: bool,
-    /// What it names lives on one upstream, so a client's calls must keep going there.
-    pub sticky: bool,
     /// Its first parameter is a raw signed transaction, which may be sent to several upstreams.
     pub raw_transaction: bool,
 }
@@ -188,7 +186,7 @@ impl Method {
             | "eth_getFilterLogs"
             | "eth_uninstallFilter"
             | "eth_subscribe"
-            | "eth_unsubscribe" => Self { idempotent: false, sticky: true, ..Self::of(Class::Filter) },
+            | "eth_unsubscribe" => Self { idempotent: false, ..Self::of(Class::Filter) },
 
             "debug_traceBlockByNumber"
             | "debug_getRawBlock"
@@ -218,7 +216,6 @@ impl Method {
             null: NullResult::Never,
             empty_is_suspicious: false,
             idempotent: true,
-            sticky: false,
             raw_transaction: false,
         }
     }
@@ -283,32 +280,28 @@ mod tests {
 
     #[test]
     fn methods_are_known_for_what_they_are() {
-        let check = |name: &str, class, null, idempotent, sticky| {
+        let check = |name: &str, class, null, idempotent| {
             let m = Method::lookup(name);
-            assert_eq!(
-                (m.class, m.null, m.idempotent, m.sticky),
-                (class, null, idempotent, sticky),
-                "{name}"
-            );
+            assert_eq!((m.class, m.null, m.idempotent), (class, null, idempotent), "{name}");
         };
-        check("eth_blockNumber", Class::Head, NullResult::Never, true, false);
-        check("eth_getBalance", Class::State, NullResult::Never, true, false);
-        check("eth_getBlockByNumber", Class::Block, NullResult::NoSuchBlock, true, false);
-        check("eth_getTransactionReceipt", Class::Block, NullResult::Possible, true, false);
-        check("eth_getLogs", Class::Logs, NullResult::Never, true, false);
-        check("debug_traceTransaction", Class::Trace, NullResult::Possible, true, false);
-        check("debug_setHead", Class::Other, NullResult::Possible, false, false);
-        check("trace_block", Class::Trace, NullResult::Possible, true, false);
-        check("eth_sendRawTransaction", Class::Write, NullResult::Never, true, false);
-        check("eth_sendBundle", Class::Write, NullResult::Possible, false, false);
-        check("eth_gasPrice", Class::Fee, NullResult::Never, true, false);
-        check("net_version", Class::Node, NullResult::Never, true, false);
-        check("eth_getFilterChanges", Class::Filter, NullResult::Never, false, true);
-        check("zks_getBlockDetails", Class::Other, NullResult::Possible, true, false);
-        check("getBalance", Class::Other, NullResult::Possible, true, false);
-        check("sendTransaction", Class::Other, NullResult::Possible, false, false);
-        check("anvil_mine", Class::Other, NullResult::Possible, false, false);
-        check("", Class::Other, NullResult::Possible, false, false);
+        check("eth_blockNumber", Class::Head, NullResult::Never, true);
+        check("eth_getBalance", Class::State, NullResult::Never, true);
+        check("eth_getBlockByNumber", Class::Block, NullResult::NoSuchBlock, true);
+        check("eth_getTransactionReceipt", Class::Block, NullResult::Possible, true);
+        check("eth_getLogs", Class::Logs, NullResult::Never, true);
+        check("debug_traceTransaction", Class::Trace, NullResult::Possible, true);
+        check("debug_setHead", Class::Other, NullResult::Possible, false);
+        check("trace_block", Class::Trace, NullResult::Possible, true);
+        check("eth_sendRawTransaction", Class::Write, NullResult::Never, true);
+        check("eth_sendBundle", Class::Write, NullResult::Possible, false);
+        check("eth_gasPrice", Class::Fee, NullResult::Never, true);
+        check("net_version", Class::Node, NullResult::Never, true);
+        check("eth_getFilterChanges", Class::Filter, NullResult::Never, false);
+        check("zks_getBlockDetails", Class::Other, NullResult::Possible, true);
+        check("getBalance", Class::Other, NullResult::Possible, true);
+        check("sendTransaction", Class::Other, NullResult::Possible, false);
+        check("anvil_mine", Class::Other, NullResult::Possible, false);
+        check("", Class::Other, NullResult::Possible, false);
     }
 
     #[test]

@@ -170,7 +170,6 @@ impl Gateway {
                 worker::run(plan.clone(), shutdown)
             });
         }
-        let feeds = Feeds { plan: plan.clone(), reloads: self.reloads.subscribe() };
         let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
         let poller = Poller {
             clock: self.machine.clock,
@@ -178,6 +177,7 @@ impl Gateway {
             routes: self.routes.clone(),
             reloads: self.reloads.subscribe(),
         };
+        let feeds = Feeds { plan, poller: poller.clone() };
         supervisor.spawn("heads", background, move |shutdown| poll::run(poller.clone(), shutdown));
         supervisor.spawn("feeds", background, move |shutdown| feed::run(feeds.clone(), shutdown));
         let gateway = self.clone();

@@ -99,13 +99,9 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         }
         // From here on, so that what is asked for meanwhile is not missed.
         let nudged = pool.state.nudged();
-        let mut line = Line {
-            poller: &poller,
-            upstream: &pool.upstreams[i],
-            limit: pool.section.hang,
-            link: &mut link,
-            feed: &pool.state.feed,
-        };
+        let nudged_alone = pool.upstreams[i].state.nudges.notified();
+        let upstream = &pool.upstreams[i];
+        let mut line = Line::new(&poller, upstream, pool.section.hang, &mut link, &pool.state.feed);
         let outcome = ask(&mut line, &pool, i, with_tags).await;
         if outcome.is_err() {
             link = None;
@@ -113,11 +109,19 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         take(&poller, &pool, i, outcome);
         let every = evm.poll;
         tokio::time::sleep(GAP).await;
-        let _ = tokio::time::timeout_at(poller.clock.instant(began + every), nudged).await;
+        let until = poller.clock.instant(began + every);
+        // Nothing is lost with the arm that is dropped: a nudge asks for one poll, whoever it is from.
+        tokio::select! {
+            biased;
+            () = nudged => {}
+            () = nudged_alone => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
     }
 }
 
-fn find(routes: &Routes, pool: &str, id: u64) -> Option<(Arc<Pool>, usize)> {
+/// An upstream by its pool's name and its own id.
+pub(crate) fn find(routes: &Routes, pool: &str, id: u64) -> Option<(Arc<Pool>, usize)> {
     let pool = routes.named(pool)?;
     let i = pool.upstreams.iter().position(|u| u.state.id == id)?;
     Some((pool.clone(), i))
@@ -143,7 +147,7 @@ async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Res
 }
 
 /// The poll's own connection to one upstream.
-struct Line<'a> {
+pub(crate) struct Line<'a> {
     poller: &'a Poller,
     upstream: &'a Upstream,
     /// Time for each call. Not for a whole poll: that is several, and far away is not unwell.
@@ -153,9 +157,21 @@ struct Line<'a> {
     feed: &'a Feed,
 }
 
+impl<'a> Line<'a> {
+    pub(crate) fn new(
+        poller: &'a Poller,
+        upstream: &'a Upstream,
+        limit: Duration,
+        link: &'a mut Option<Link>,
+        feed: &'a Feed,
+    ) -> Self {
+        Self { poller, upstream, limit, link, feed }
+    }
+}
+
 impl Line<'_> {
     /// The body of an answer that is no fault. After an error the connection is not to be used again.
-    async fn call(&mut self, rules: &Rules, method: &str, params: &str) -> Result<Bytes, Cause> {
+    pub(crate) async fn call(&mut self, rules: &Rules, method: &str, params: &str) -> Result<Bytes, Cause> {
         let limit = self.limit;
         tokio::time::timeout(limit, self.untimed(rules, method, params)).await.unwrap_or(Err(Cause::Timeout))
     }

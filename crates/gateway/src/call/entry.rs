@@ -52,7 +52,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         return barred(visit, call, &refusal);
     }
     if feed::is_ours(&call.method) && pool.evm().is_some_and(|chain| chain.family == Family::Evm) {
-        return feed::answer(visit, call);
+        return feed::answer(visit, call).await;
     }
     pool.state.counts.requests.fetch_add(1, Relaxed);
     let deadline = now + pool.section.deadline;
@@ -263,7 +263,7 @@ impl Worded {
     /// May one answer serve all who ask this at once?
     pub(super) fn is_shared(&self) -> bool {
         let method = &self.method;
-        method.idempotent && !method.sticky && method.class != Class::Write
+        method.idempotent && method.class != Class::Write
     }
 
     /// The call, ready to be asked.

@@ -89,10 +89,7 @@ enum Verdict {
 pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mono) -> Outcome {
     let pool = ask.pool.clone();
     let class = ask.method.class;
-    let able = match ask.method.sticky {
-        true => pool.keeper(began, class, heads),
-        false => pool.able(began, &ask),
-    };
+    let able = pool.able(began, &ask);
     let Some(first) = pool.choose(began, class, heads, able, Set::NONE) else {
         return Outcome::Refused(Refusal::NobodyHealthy);
     };

@@ -68,6 +68,9 @@ impl Follower {
             return Path::Here;
         }
         let oldest = self.oldest();
+        if target.number < oldest || target.number.saturating_sub(self.tip().number) > MAX_GAP as u64 {
+            return Path::TooFar;
+        }
         let mut added = Vec::new();
         let mut at = target;
         // Where the chains part lower than is remembered, what is remembered is replaced, and no more.
@@ -79,9 +82,6 @@ impl Follower {
             added.push(at);
             let Some(number) = at.number.checked_sub(1) else { break };
             at = Block { number, hash: parent };
-        }
-        if target.number < oldest {
-            return Path::TooFar;
         }
         let common = if self.has(at) { Some(at.number) } else { None };
         let leaves = |b: &&Block| common.is_none_or(|common| b.number > common);

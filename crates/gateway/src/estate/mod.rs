@@ -63,6 +63,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long a drain waits for requests in flight.
     pub drain: Duration,
+    /// Most filters of one pool.
+    pub filters: usize,
     /// Limits on WebSockets.
     pub sockets: SocketLimits,
 }
@@ -210,6 +212,8 @@ pub struct UpstreamSection {
     pub path: Secret,
     /// Value of the `host` header.
     pub host: Arc<str>,
+    /// Where its WebSocket is, if it is to be listened to.
+    pub socket: Option<Socket>,
     /// Extra request headers, in lower case.
     pub headers: Vec<(http::HeaderName, Secret)>,
     /// Who operates it.
@@ -244,6 +248,17 @@ impl EvmSection {
             Family::Bitcoin | Family::CometBft | Family::Monero => None,
         }
     }
+}
+
+/// An upstream's WebSocket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Socket {
+    /// Where to dial.
+    pub endpoint: Endpoint,
+    /// Path and query of the URL. May hold a key, hence secret.
+    pub path: Secret,
+    /// Value of the `host` header.
+    pub host: Arc<str>,
 }
 
 impl Quorum {

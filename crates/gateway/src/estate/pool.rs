@@ -236,7 +236,7 @@ fn quorum(at: &At<RawQuorum>, raw: &At<RawPool>, family: Family, problems: &mut 
     }
     for named in &rule.methods {
         let method = (family.rules().method)(&named.value);
-        if !method.idempotent || method.raw_transaction || method.sticky {
+        if !method.idempotent || method.raw_transaction {
             let message =
                 format!("{} is no read that can be compared", problems.quote(&named.value, named.place));
             problems.report(Problem::new(Code::InvalidValue, named.place, message).help("remove it"));

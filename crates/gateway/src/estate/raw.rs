@@ -48,6 +48,8 @@ section! {
         idle: At<Duration>, default("60s");
         /// How long a drain waits for requests in flight.
         drain: At<Duration>, default("30s");
+        /// Most filters (`eth_newFilter` and its kin) of one pool.
+        filters: At<u32>, default(10000);
         /// Limits on WebSockets.
         sockets: RawSockets, default({});
     }
@@ -187,6 +189,8 @@ section! {
         name: At<Name>, required;
         /// Its URL: `env:NAME`, `file:PATH`, or the URL itself.
         url: At<UrlSource>, required;
+        /// URL of its WebSocket, in the same ways; it is listened to for new heads and pending transactions (`evm`).
+        ws_url: At<UrlSource>, optional;
         /// Who operates it, as in `alchemy` or `aws/us-east-1`.
         provider: At<String>, required;
         /// Share of traffic relative to its peers; 0 takes none while another lives.

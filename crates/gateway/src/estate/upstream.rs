@@ -9,9 +9,9 @@ use seawall_model::{
 };
 
 use super::{
-    UpstreamSection,
+    Socket, UpstreamSection,
     raw::{RawPool, RawUpstream},
-    url::{Target, UrlSource},
+    url::{InvalidUrl, Target, UrlSource},
     validate::within,
 };
 
@@ -51,7 +51,8 @@ fn one(
     resolve: &Resolve<'_>,
     problems: &mut Problems,
 ) -> Option<UpstreamSection> {
-    let target = raw.url.as_ref().and_then(|url| target(url, resolve, problems));
+    let target = raw.url.as_ref().and_then(|url| target(url, Target::parse, resolve, problems));
+    let socket = raw.ws_url.as_ref().map(|url| target_of_socket(url, resolve, problems));
     let headers = raw.headers.validate(resolve, problems);
     let weight = within(raw.weight, 0, MAX_WEIGHT, "weight", u32::to_string, problems);
     let rate = match raw.rate {
@@ -64,6 +65,10 @@ fn one(
         endpoint: target.endpoint,
         path: target.path,
         host: target.host,
+        socket: match socket {
+            Some(socket) => Some(socket?),
+            None => None,
+        },
         headers: headers?,
         provider: operator.provider,
         region: operator.region,
@@ -81,10 +86,20 @@ fn rate(at: At<Rate>, problems: &mut Problems) -> Option<u32> {
     per_second
 }
 
-fn target(url: &At<UrlSource>, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Target> {
+fn target_of_socket(url: &At<UrlSource>, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Socket> {
+    let Target { endpoint, host, path } = target(url, Target::parse_socket, resolve, problems)?;
+    Some(Socket { endpoint, path, host })
+}
+
+fn target(
+    url: &At<UrlSource>,
+    parse: fn(&str) -> Result<Target, InvalidUrl>,
+    resolve: &Resolve<'_>,
+    problems: &mut Problems,
+) -> Option<Target> {
     let source = UrlSource::source(url);
     let text = source.resolve(resolve, problems)?;
-    let target = match Target::parse(text.expose()) {
+    let target = match parse(text.expose()) {
         Ok(target) => target,
         Err(e) => {
             problems.report(Problem::new(Code::Url, url.place, e.to_string()).help(e.cure()));

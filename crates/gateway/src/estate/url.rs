@@ -84,6 +84,8 @@ pub(super) enum InvalidUrl {
     TooLong,
     #[error("the URL's scheme is neither `http` nor `https`")]
     Scheme,
+    #[error("the URL's scheme is neither `ws` nor `wss`")]
+    SocketScheme,
     #[error("the URL has no host, or one that is no DNS name and no address")]
     Host,
     #[error("the URL's port is not a number from 1 to 65535")]
@@ -100,6 +102,7 @@ impl InvalidUrl {
         match self {
             Self::Form | Self::TooLong => "write it as in `https://eth.example/v2`",
             Self::Scheme => "Seawall speaks HTTP to upstreams: begin with `https://` or `http://`",
+            Self::SocketScheme => "this is a WebSocket: begin with `wss://` or `ws://`",
             Self::Host => {
                 "write a DNS name in ASCII (punycode), an IPv4 address, or an IPv6 address in brackets"
             }
@@ -114,6 +117,16 @@ impl InvalidUrl {
 }
 
 impl Target {
+    /// Takes the URL of a WebSocket apart (RFC 6455, section 3): that of an HTTP request but for its scheme.
+    pub(super) fn parse_socket(text: &str) -> Result<Self, InvalidUrl> {
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidUrl::Form)?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "wss" => Self::parse(&format!("https://{rest}")),
+            "ws" => Self::parse(&format!("http://{rest}")),
+            _ => Err(InvalidUrl::SocketScheme),
+        }
+    }
+
     /// Takes a URL apart.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidUrl> {
         if text.len() > MAX_URL {
@@ -226,6 +239,15 @@ mod tests {
         check("https://[::1]:8545/x", "[::1]:8545", "[::1]:8545", "/x");
         check("https://[::1]", "[::1]:443", "[::1]", "/");
         check("http://node_1:80?q", "node_1:80", "node_1", "/?q");
+    }
+
+    #[test]
+    fn sockets_are_dialled_as_their_handshakes_are() {
+        let at = |url: &str| Target::parse_socket(url).map(|target| target.endpoint.to_string());
+        assert_eq!(at("wss://eth.example/ws/key").as_deref(), Ok("eth.example:443"));
+        assert_eq!(at("WS://127.0.0.1:8546").as_deref(), Ok("127.0.0.1:8546"));
+        assert_eq!(at("https://eth.example"), Err(InvalidUrl::SocketScheme));
+        assert_eq!(at("eth.example"), Err(InvalidUrl::Form));
     }
 
     #[test]

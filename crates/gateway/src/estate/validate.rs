@@ -95,6 +95,7 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
     let connections = count(raw.connections, 1_000_000, "connections", problems);
     let idle = time(raw.idle, "idle", problems);
     let drain = time(raw.drain, "drain", problems);
+    let filters = count(raw.filters, 1_000_000, "filters", problems);
     let sockets = sockets::validate(&raw.sockets, problems);
     Some(Limits {
         request_body: request_body?,
@@ -103,6 +104,7 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Option<Limits> {
         connections: connections?,
         idle: idle?,
         drain: drain?,
+        filters: filters?,
         sockets: sockets?,
     })
 }

@@ -1,12 +1,13 @@
 //! What the feed asks of upstreams: through the ordinary path of a call, with all that it checks and retries.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use seawall_chain::{
     Hash,
     block::Header,
     envelope::{Call, parse_answer},
+    log::Logs,
 };
 use serde_json::value::RawValue;
 
@@ -14,6 +15,10 @@ use crate::{
     call::{self, Reply},
     serve::Visit,
 };
+
+/// How often an empty list of logs is doubted where the header says otherwise, and the pause between.
+const BELIEVED: usize = 3;
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Asks for the header of a block by its hash. `None` if nobody has it now.
 pub(super) async fn header(visit: &Visit, hash: Hash) -> Option<Header> {
@@ -44,4 +49,21 @@ pub(super) async fn ask(visit: &Visit, method: &str, params: String) -> Option<B
         }
         Reply::Refused(..) | Reply::Nothing => None,
     }
+}
+
+/// Asks for the logs of a block by its hash. With `some`, its header says that there are some: then an empty list is
+/// not believed at once, since nodes that lag answer so.
+pub(super) async fn logs(visit: &Visit, hash: Hash, some: bool) -> Option<Logs> {
+    let mut logs = None;
+    for _ in 0..BELIEVED {
+        let body = ask(visit, "eth_getLogs", format!("[{{\"blockHash\":\"{hash}\"}}]")).await?;
+        let found = Logs::parse(parse_answer(&body).ok()?.result?, &hash)?;
+        let believed = !some || !found.logs.is_empty();
+        logs = Some(found);
+        if believed {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    logs
 }

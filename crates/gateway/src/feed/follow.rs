@@ -90,10 +90,10 @@ impl Feed {
 
     /// Called with the follower's lock held, so that whoever begins to listen does so before or after it all.
     fn tell(&self, update: &Update, headers: &Headers) {
-        let dropped = update.dropped.iter().map(|_| HeadStep::Dropped);
+        let dropped = update.dropped.iter().map(|block| HeadStep::Dropped(*block));
         let added = update.added.iter().filter_map(|block| {
             let header = headers.0.get(&block.hash)?;
-            Some(HeadStep::Added(Bytes::from(header.json.clone())))
+            Some(HeadStep::Added { block: *block, header: Bytes::from(header.json.clone()) })
         });
         self.heads.tell(dropped.chain(added));
     }

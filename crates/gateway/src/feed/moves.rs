@@ -4,7 +4,7 @@ use std::{future::pending, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Feed, HeadStep, Line, Topic, window::Window};
+use super::{Feed, HeadStep, Line, LogStep, PendingStep, Topic, Window};
 
 type Watching<T> = Option<watch::Receiver<Arc<Window<T>>>>;
 
@@ -12,6 +12,9 @@ type Watching<T> = Option<watch::Receiver<Arc<Window<T>>>>;
 #[derive(Default)]
 pub(crate) struct Moves {
     heads: Watching<HeadStep>,
+    logs: Watching<LogStep>,
+    pending: Watching<PendingStep>,
+    whole: Watching<PendingStep>,
 }
 
 impl Moves {
@@ -20,11 +23,20 @@ impl Moves {
         let topics = line.topics();
         let feed = |topic| topics.iter().find(|(t, _)| *t == topic).map(|(_, feed)| &**feed);
         watch(&mut self.heads, feed(Topic::Heads), |feed: &Feed| feed.heads.moves());
+        watch(&mut self.logs, feed(Topic::Logs), |feed: &Feed| feed.logs.moves());
+        watch(&mut self.pending, feed(Topic::Pending), |feed: &Feed| feed.pending.moves());
+        watch(&mut self.whole, feed(Topic::Whole), |feed: &Feed| feed.whole.moves());
     }
 
     /// Resolves when one of them has moved since the last time. May be cancelled.
     pub(crate) async fn any(&mut self) {
-        moved(&mut self.heads).await;
+        tokio::select! {
+            biased;
+            () = moved(&mut self.heads) => {}
+            () = moved(&mut self.logs) => {}
+            () = moved(&mut self.pending) => {}
+            () = moved(&mut self.whole) => {}
+        }
     }
 }
 
@@ -45,7 +57,6 @@ async fn moved<T>(watching: &mut Watching<T>) {
     if let Some(receiver) = watching
         && receiver.changed().await.is_ok()
     {
-        receiver.mark_unchanged();
         return;
     }
     pending().await

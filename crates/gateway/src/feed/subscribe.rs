@@ -6,30 +6,39 @@ use std::{
 };
 
 use bytes::Bytes;
-use seawall_chain::envelope::{self, Call, code};
+use seawall_chain::{
+    envelope::code,
+    log::{Filter, NotAFilter},
+};
 use serde_json::value::RawValue;
 
-use super::{At, Feed, HeadStep, Listening, Topic};
-use crate::{call::Reply, serve::Visit};
+use super::{Feed, HeadStep, Listening, Topic, answer::Refused, logs::LogStep, read};
+use crate::serve::Visit;
 
 /// A socket's subscriptions: made and ended by the calls on it, read by the socket itself.
 pub(crate) struct Line {
-    subscriptions: Mutex<Subscriptions>,
+    subscriptions: Mutex<BTreeMap<u128, Subscription>>,
     /// Most at once.
     most: usize,
 }
 
-/// Subscriptions by their ids.
-#[derive(Default)]
-pub(crate) struct Subscriptions(BTreeMap<u128, Subscription>);
-
 struct Subscription {
+    /// What of its topic it wants.
+    what: What,
     /// The next place to read in its topic's window.
     place: u64,
     /// The message that it came with. Nothing is told before that is answered, since nobody would know the id.
     message: u64,
     answered: bool,
     listening: Listening,
+}
+
+/// What is subscribed to.
+enum What {
+    Heads,
+    Logs(Filter),
+    Pending,
+    Whole,
 }
 
 /// A call's place on a socket.
@@ -51,7 +60,7 @@ pub(crate) struct Note {
 pub(crate) enum Missed {
     /// It was too far behind.
     Behind,
-    /// The feed itself has missed blocks.
+    /// The feed itself has missed something.
     Lost,
 }
 
@@ -62,7 +71,7 @@ impl Line {
 
     /// `message` has been answered: what was subscribed to in it may be told.
     pub(crate) fn answered(&self, message: u64) {
-        for subscription in self.subscriptions().0.values_mut() {
+        for subscription in self.subscriptions().values_mut() {
             subscription.answered |= subscription.message == message;
         }
     }
@@ -70,19 +79,24 @@ impl Line {
     /// The feeds and topics that there are subscriptions to.
     pub(crate) fn topics(&self) -> Vec<(Topic, Arc<Feed>)> {
         let mut topics: Vec<(Topic, Arc<Feed>)> = Vec::new();
-        for subscription in self.subscriptions().0.values() {
+        for subscription in self.subscriptions().values() {
             let Listening { feed, topic } = &subscription.listening;
-            if !topics.iter().any(|(t, f)| t == topic && Arc::ptr_eq(f, feed)) {
+            if !topics.iter().any(|(t, _)| t == topic) {
                 topics.push((*topic, feed.clone()));
             }
         }
         topics
     }
 
+    /// Do all of them listen to that feed? After a reload the pool may be of another chain.
+    pub(crate) fn is_of(&self, feed: &Arc<Feed>) -> bool {
+        self.subscriptions().values().all(|s| Arc::ptr_eq(&s.listening.feed, feed))
+    }
+
     /// Hands what there is to tell to `put`, until that says that it has no more room. Returns whether it came to
     /// the end.
     pub(crate) fn gather(&self, mut put: impl FnMut(Note) -> bool) -> Result<bool, Missed> {
-        for (id, subscription) in &mut self.subscriptions().0 {
+        for (id, subscription) in &mut *self.subscriptions() {
             if subscription.answered && !subscription.gather(*id, &mut put)? {
                 return Ok(false);
             }
@@ -90,101 +104,110 @@ impl Line {
         Ok(true)
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
+    fn subscriptions(&self) -> MutexGuard<'_, BTreeMap<u128, Subscription>> {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Subscription {
+    /// A step is told whole or not at all, so that a place in the window is all there is to remember.
     fn gather(&mut self, id: u128, put: &mut impl FnMut(Note) -> bool) -> Result<bool, Missed> {
-        let feed = &self.listening.feed;
-        match self.listening.topic {
-            Topic::Heads => {
+        let Listening { feed, topic } = &self.listening;
+        let place = &mut self.place;
+        let (mut room, mut told) = (true, 0);
+        let mut tell = |payload| {
+            told += 1;
+            room = put(Note { id, payload });
+            room
+        };
+        match &self.what {
+            What::Heads => {
                 let window = feed.heads.now();
-                loop {
-                    let payload = match window.at(self.place) {
-                        At::End => return Ok(true),
-                        At::Gone => return Err(Missed::Behind),
-                        At::Item(step) => match &*step {
-                            HeadStep::Added(header) => header.clone(),
-                            HeadStep::Dropped => {
-                                self.place += 1;
-                                continue;
-                            }
-                            HeadStep::Lost => return Err(Missed::Lost),
-                        },
-                    };
-                    self.place += 1;
-                    feed.counts.notifications[Topic::Heads as usize].fetch_add(1, Relaxed);
-                    if !put(Note { id, payload }) {
-                        return Ok(false);
+                while let Some(step) = read(&window, place)? {
+                    match &*step {
+                        HeadStep::Added { header, .. } if !tell(header.clone()) => break,
+                        HeadStep::Added { .. } | HeadStep::Dropped(_) => {}
+                        HeadStep::Lost => return Err(Missed::Lost),
+                    }
+                }
+            }
+            What::Logs(filter) => {
+                let window = feed.logs.now();
+                while let Some(step) = read(&window, place)? {
+                    if let LogStep::Lost = *step {
+                        return Err(Missed::Lost);
+                    }
+                    if !step.wanted(filter).fold(true, |_, log| tell(log)) {
+                        break;
+                    }
+                }
+            }
+            What::Pending | What::Whole => {
+                let window = if *topic == Topic::Whole { feed.whole.now() } else { feed.pending.now() };
+                while let Some(step) = read(&window, place)? {
+                    if !step.0.iter().fold(true, |_, one| tell(one.clone())) {
+                        break;
                     }
                 }
             }
         }
+        feed.counts.notifications[*topic as usize].fetch_add(told, Relaxed);
+        Ok(room)
     }
 }
 
-/// Is it one of the calls that the feed answers?
-pub(crate) fn is_ours(method: &str) -> bool {
-    matches!(method, "eth_subscribe" | "eth_unsubscribe")
-}
-
-/// Answers one of these calls.
-pub(crate) fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
-    let Some(id) = call.id else { return Reply::Nothing };
-    let Some(spot) = &visit.spot else {
-        let message = "SW0333: subscriptions need a WebSocket: connect to this path with one";
-        return error(call, code::METHOD_NOT_FOUND, message);
-    };
-    let told = match &*call.method {
-        "eth_subscribe" => subscribe(visit, spot, call.params),
-        _ => unsubscribe(spot, call.params),
-    };
-    match told {
-        Ok(result) => {
-            let mut out = Vec::with_capacity(96);
-            envelope::write_result(&mut out, Some(id), &result);
-            Reply::Whole(out.into())
+impl What {
+    fn read(params: Option<&RawValue>) -> Result<Self, Refused> {
+        const KINDS: &str = "SW0334: subscribe to `newHeads`, `logs` or `newPendingTransactions`";
+        let unknown = || Refused(code::INVALID_PARAMS, KINDS);
+        let params: Vec<&RawValue> =
+            params.and_then(|params| serde_json::from_str(params.get()).ok()).ok_or_else(unknown)?;
+        let second = params.get(1).map(|param| param.get());
+        match params.first().map(|what| what.get()) {
+            Some(r#""newHeads""#) => Ok(Self::Heads),
+            Some(r#""logs""#) => match params.get(1) {
+                None => Ok(Self::Logs(Filter::default())),
+                Some(filter) => match Filter::parse(filter) {
+                    Ok(filter) => Ok(Self::Logs(filter)),
+                    Err(NotAFilter) => Err(Refused::NOT_A_FILTER),
+                },
+            },
+            Some(r#""newPendingTransactions""#) => match second {
+                Some("true") => Ok(Self::Whole),
+                None | Some("false" | "null") => Ok(Self::Pending),
+                Some(_) => Err(unknown()),
+            },
+            Some(_) | None => Err(unknown()),
         }
-        Err(refused) => error(call, refused.0, refused.1),
+    }
+
+    fn topic(&self) -> Topic {
+        match self {
+            Self::Heads => Topic::Heads,
+            Self::Logs(_) => Topic::Logs,
+            Self::Pending => Topic::Pending,
+            Self::Whole => Topic::Whole,
+        }
     }
 }
 
-type Refused = (i64, &'static str);
-
-fn subscribe(visit: &Visit, spot: &Spot, params: Option<&RawValue>) -> Result<String, Refused> {
-    let params: Vec<&RawValue> =
-        params.and_then(|params| serde_json::from_str(params.get()).ok()).unwrap_or_default();
-    let topic = match params.first().map(|what| what.get()) {
-        Some(r#""newHeads""#) => Topic::Heads,
-        Some(_) | None => {
-            return Err((code::INVALID_PARAMS, "SW0334: subscribe to `newHeads`"));
-        }
-    };
+/// Subscribes; the id as JSON.
+pub(super) fn subscribe(visit: &Visit, spot: &Spot, params: Option<&RawValue>) -> Result<String, Refused> {
+    let what = What::read(params)?;
     let state = &visit.pool.state;
     let mut subscriptions = spot.line.subscriptions();
-    if subscriptions.0.len() >= spot.line.most {
-        return Err((code::INVALID_REQUEST, "SW0335: this connection has too many subscriptions"));
+    if subscriptions.len() >= spot.line.most {
+        const TOO_MANY: &str = "SW0335: this connection has too many subscriptions";
+        return Err(Refused(code::INVALID_REQUEST, TOO_MANY));
     }
-    let (listening, place) = state.feed.listen(topic, &state.heads.load());
+    let (listening, place) = state.feed.listen(what.topic(), &state.heads.load());
     let id = state.feed.id();
-    let subscription = Subscription { place, message: spot.message, answered: false, listening };
-    subscriptions.0.insert(id, subscription);
+    let subscription = Subscription { what, place, message: spot.message, answered: false, listening };
+    subscriptions.insert(id, subscription);
     Ok(format!("\"{id:#x}\""))
 }
 
-fn unsubscribe(spot: &Spot, params: Option<&RawValue>) -> Result<String, Refused> {
-    let id = params
-        .and_then(|params| serde_json::from_str::<[&str; 1]>(params.get()).ok())
-        .and_then(|[id]| u128::from_str_radix(id.strip_prefix("0x")?, 16).ok())
-        .ok_or((code::INVALID_PARAMS, "SW0334: name the subscription by its id, as in [\"0x1f\"]"))?;
-    Ok(spot.line.subscriptions().0.remove(&id).is_some().to_string())
-}
-
-fn error(call: &Call<'_>, code: i64, message: &str) -> Reply {
-    let mut out = Vec::with_capacity(192);
-    let data = format!("{{\"code\":\"{}\"}}", &message[..6]);
-    envelope::write_error(&mut out, call.id, code, message, Some(&data));
-    Reply::Whole(out.into())
+/// Ends a subscription; whether there was one, as JSON.
+pub(super) fn unsubscribe(spot: &Spot, id: u128) -> String {
+    spot.line.subscriptions().remove(&id).is_some().to_string()
 }

@@ -259,15 +259,6 @@ impl Pool {
         self.choose(now, class, heads, within.without(self.shared_fate(tried)), tried)
     }
 
-    /// The one upstream that holds every client's filters: the first that may be asked. What it holds is lost
-    /// with it, and clients then make their filters anew.
-    pub(crate) fn keeper(&self, now: Mono, class: Class, heads: &Heads) -> Set {
-        let mut keeper = Set::NONE;
-        let first = self.sound(heads, now).iter().find(|i| self.upstreams[*i].state.admits(class));
-        first.into_iter().for_each(|i| keeper.insert(i));
-        keeper
-    }
-
     /// All upstreams whose provider is in `tried`.
     fn shared_fate(&self, tried: Set) -> Set {
         let mut fate = Set::NONE;

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
+use tokio::sync::Notify;
 
 use crate::{
     core::{
@@ -65,6 +66,8 @@ pub(crate) struct UpstreamState {
     cannot_some: AtomicBool,
     learned: Mutex<Learned>,
     pub(crate) counts: Counts,
+    /// Asks for a poll of its head now.
+    pub(crate) nudges: Notify,
 }
 
 /// What takes a lock to read.
@@ -116,6 +119,7 @@ impl UpstreamState {
                 told: [None; Cause::ALL.len()],
             }),
             counts: Counts::default(),
+            nudges: Notify::new(),
         }
     }
 

@@ -189,6 +189,7 @@ pub(crate) fn limits() -> Limits {
         connections: 10_000,
         idle: Duration::from_secs(60),
         drain: PATIENCE,
+        filters: 10_000,
         sockets: SocketLimits { open: 10_000, subscriptions: 100, queue: 4 * 1024 * 1024 },
     }
 }
@@ -251,6 +252,7 @@ fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
         endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false },
         path: Secret::new("/"),
         host: format!("{name}.test").into(),
+        socket: None,
         headers: Vec::new(),
         provider: Name::new(name).unwrap(),
         region: None,

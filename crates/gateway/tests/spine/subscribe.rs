@@ -6,15 +6,15 @@ use seawall_gateway::estate::{PoolKind, PoolSection};
 use serde_json::{Value, json};
 
 use crate::{
-    client::call,
+    client::{body, call},
     house::{House, chain, limits, until},
-    ledger::{Ledger, Made},
+    ledger::{Ledger, Made, address, logs, topic},
     socket::Socket,
     upstream::{Reply, Upstream},
 };
 
 /// A pool that is polled often.
-fn pool(upstreams: &[&Upstream]) -> PoolSection {
+pub(crate) fn pool(upstreams: &[&Upstream]) -> PoolSection {
     let mut pool = chain(upstreams);
     let PoolKind::Evm(evm) = &mut pool.kind else { unreachable!("a chain's pool") };
     evm.poll = Duration::from_millis(50);
@@ -22,7 +22,7 @@ fn pool(upstreams: &[&Upstream]) -> PoolSection {
     pool
 }
 
-async fn nodes(ledger: &Ledger) -> [Upstream; 3] {
+pub(crate) async fn nodes(ledger: &Ledger) -> [Upstream; 3] {
     [
         Upstream::new(ledger.script()).await,
         Upstream::new(ledger.script()).await,
@@ -31,7 +31,7 @@ async fn nodes(ledger: &Ledger) -> [Upstream; 3] {
 }
 
 /// The headers that are told next are those of these blocks.
-async fn hears(socket: &mut Socket, id: &Value, blocks: &[Made]) {
+pub(crate) async fn hears(socket: &mut Socket, id: &Value, blocks: &[Made]) {
     for made in blocks {
         let note = socket.hear().await;
         assert_eq!(
@@ -143,9 +143,115 @@ async fn what_cannot_be_subscribed_to_is_refused() {
         (&json!(-32601), &json!("SW0333"))
     );
     let mut socket = Socket::to(house.at).await;
-    for params in [json!(["syncing"]), json!([]), json!([1]), json!({})] {
+    for params in [json!(["syncing"]), json!([]), json!([1]), json!({}), json!(["logs", {"address": "0x1"}])]
+    {
         let answer = socket.call("eth_subscribe", params).await;
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
     }
     assert_eq!(socket.call("eth_unsubscribe", json!(["x"])).await["error"]["code"], -32602);
+}
+
+/// The logs that are told next are these.
+async fn hears_logs(socket: &mut Socket, id: &Value, wanted: &[Value]) {
+    for log in wanted {
+        let note = socket.hear().await;
+        assert_eq!((&note["params"]["subscription"], &note["params"]["result"]), (id, log), "{note}");
+    }
+}
+
+#[tokio::test]
+async fn logs_are_told_once_and_taken_back_in_reverse() {
+    let ledger = Ledger::new(100);
+    let nodes = nodes(&ledger).await;
+    let house = House::new(vec![pool(&nodes.each_ref())]).await;
+    let (mut all, mut some) = (Socket::to(house.at).await, Socket::to(house.at).await);
+    let every = all.subscribe(json!(["logs"])).await;
+    let filter = json!({"address": [address(0), address(2)], "topics": [[topic(2), topic(1)]]});
+    let third = some.subscribe(json!(["logs", filter])).await;
+    let told = |from: u64| ledger.from(from).iter().flat_map(logs).collect::<Vec<_>>();
+    for (i, node) in nodes.iter().enumerate() {
+        node.does(|_| Reply::Reset);
+        ledger.add(3, 0);
+        ledger.add(0, 0);
+        ledger.add(3, 0);
+        let new = told(101 + 3 * i as u64);
+        hears_logs(&mut all, &every, &new).await;
+        hears_logs(&mut some, &third, &[new[2].clone(), new[5].clone()]).await;
+        node.does(ledger.script());
+    }
+    let mut gone = told(107);
+    gone.reverse();
+    gone.iter_mut().for_each(|log| log["removed"] = true.into());
+    ledger.drop(3);
+    (0..4).for_each(|_| ledger.add(3, 0));
+    let new = told(107);
+    hears_logs(&mut all, &every, &gone).await;
+    hears_logs(&mut all, &every, &new).await;
+    let third_of =
+        |logs: &[Value]| logs.iter().filter(|l| l["address"] == address(2)).cloned().collect::<Vec<_>>();
+    hears_logs(&mut some, &third, &third_of(&gone)).await;
+    hears_logs(&mut some, &third, &third_of(&new)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_keep_up_is_closed_and_slows_nobody() {
+    let ledger = Ledger::new(100);
+    let nodes = nodes(&ledger).await;
+    let mut limits = limits();
+    limits.sockets.queue = 16 * 1024;
+    let house = House::with(limits, vec![pool(&nodes.each_ref())]).await;
+    let (mut slow, mut quick) = (Socket::to(house.at).await, Socket::to(house.at).await);
+    slow.subscribe(json!(["newHeads"])).await;
+    let id = quick.subscribe(json!(["newHeads"])).await;
+    let mut height = 101;
+    let slow_ones = || house.counted("slow_clients");
+    while slow_ones() == 0 {
+        ledger.add(0, 1 << 20);
+        hears(&mut quick, &id, &ledger.from(height)).await;
+        height += 1;
+        assert!(height < 1_000, "it is never found out");
+    }
+    // It may still read what had gone out, and then is told why, if its buffers could take that.
+    until("it is gone", || (house.gauge("sockets") == 1.0).then_some(())).await;
+    ledger.grow(1);
+    hears(&mut quick, &id, &ledger.from(height)).await;
+}
+
+#[tokio::test]
+async fn a_gap_too_wide_is_said_to_be_one() {
+    let ledger = Ledger::new(100);
+    let nodes = nodes(&ledger).await;
+    let house = House::new(vec![pool(&nodes.each_ref())]).await;
+    let mut socket = Socket::to(house.at).await;
+    socket.subscribe(json!(["newHeads"])).await;
+    ledger.grow(2_000);
+    let (code, reason) = socket.end().await;
+    assert!(code == 1013 && reason.starts_with("SW0337"), "{code} {reason}");
+    assert_eq!(house.counted("feed_losses"), 1);
+    let mut again = Socket::to(house.at).await;
+    let id = again.subscribe(json!(["newHeads"])).await;
+    ledger.grow(1);
+    hears(&mut again, &id, &ledger.from(2_101)).await;
+}
+
+#[tokio::test]
+async fn a_reload_disturbs_no_subscription_but_those_of_pools_that_go() {
+    let ledger = Ledger::new(100);
+    let nodes = nodes(&ledger).await;
+    let house = House::new(vec![pool(&nodes.each_ref())]).await;
+    let mut socket = Socket::to(house.at).await;
+    let id = socket.subscribe(json!(["newHeads"])).await;
+    ledger.grow(2);
+    hears(&mut socket, &id, &ledger.from(101)).await;
+    let mut section = house.section.clone();
+    section.pools[0].upstreams.remove(0);
+    house.gateway.reload(section.clone()).unwrap();
+    ledger.grow(2);
+    hears(&mut socket, &id, &ledger.from(103)).await;
+    section.pools.clear();
+    house.gateway.reload(section).unwrap();
+    socket.say(body(1, "eth_chainId", &json!([]))).await;
+    assert_eq!(socket.end().await.0, 1001);
+    drop(socket);
+    until("it is gone", || (house.gauge("sockets") == 0.0).then_some(())).await;
 }

@@ -43,8 +43,10 @@ use crate::{
 
 /// Calls of one socket that are under way at once; beyond it the socket is not read.
 const CALLS: usize = 64;
-/// Bytes read from a socket at once, and gathered before they are written.
-const BUFFER: usize = 16 * 1024;
+/// Bytes read from a socket at once.
+const READ: usize = 4 * 1024;
+/// Bytes gathered before they are written.
+const WRITE: usize = 16 * 1024;
 /// A client that has as much waiting as may, and takes nothing for this long, is too slow.
 const SLOW: Duration = Duration::from_secs(5);
 /// How long a client has to take its last message and say goodbye.
@@ -61,8 +63,8 @@ pub(in crate::serve) async fn run(worker: Arc<Worker>, handover: Handover, shutd
     let Ok(parts) = upgraded.downcast::<TokioIo<Seen>>() else { return };
     let limit = worker.limits.request_body;
     let config = WebSocketConfig::default()
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ)
+        .write_buffer_size(WRITE)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
     let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
@@ -171,7 +173,7 @@ impl Talk {
                 () = &mut idle => Some(Ending::Left),
                 _ = pings.tick() => {
                     self.pipe.ping();
-                    None
+                    self.pool_is_gone().then_some(Ending::NoPool)
                 }
             };
             let ended = if stopping { ended } else { ended.or_else(|| self.gather()) };
@@ -228,6 +230,12 @@ impl Talk {
         }
         self.line.answered(message);
         self.moves.listen(&self.line);
+    }
+
+    /// Has a reload taken away what is subscribed to?
+    fn pool_is_gone(&self) -> bool {
+        let routes = self.worker.routes.load();
+        routes.named(self.pool.as_str()).is_none_or(|pool| !self.line.is_of(&pool.state.feed))
     }
 
     /// Takes from the feeds what there is room for.
