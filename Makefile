@@ -34,6 +34,7 @@ deny: ## Licences and sources of the dependencies (installs cargo-deny into targ
 bench: ## The gateway beside HAProxy, and the data path by itself (some minutes)
 	$(CARGO) build --locked --release --package seawall
 	bench/gateway.sh -- "$(BUILT)/release/seawall" run bench/gateway.toml
+	$(CARGO) run --quiet --release --manifest-path bench/subscribers/Cargo.toml -- "$(BUILT)/release/seawall"
 	$(CARGO) bench --locked --workspace
 
 fuzz: ## Every fuzz target for SECONDS each (needs a nightly toolchain; installs cargo-fuzz)
