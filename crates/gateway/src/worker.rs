@@ -26,6 +26,7 @@ use crate::{
     client::Links,
     door::Door,
     estate::Limits,
+    feed::Relays,
     routes::Routes,
     serve::{self, Client},
 };
@@ -52,6 +53,8 @@ pub(crate) struct Worker {
     /// Who wants an account of each request, if anybody does.
     pub(crate) accounts: Option<Accounts>,
     behind: mpsc::Sender<BoxFuture<'static, ()>>,
+    /// What wakes this thread's sockets.
+    pub(crate) relays: Relays,
 }
 
 /// Client connections, counted over all workers.
@@ -79,14 +82,15 @@ impl Worker {
             connections: plan.connections,
             accounts: plan.accounts,
             behind,
+            relays: Relays::default(),
         };
         (Arc::new(worker), background)
     }
 
-    /// Lets `work` run on in the background, if there is room.
-    pub(crate) fn background(&self, work: BoxFuture<'static, ()>) {
-        // Where there is no room its attempts are dropped: their connections close, and no more.
-        let _ = self.behind.try_send(work);
+    /// Lets `work` run on in the background; false if there is no room, and it was dropped. Of an attempt, no more comes
+    /// then than that its connection closes.
+    pub(crate) fn background(&self, work: BoxFuture<'static, ()>) -> bool {
+        self.behind.try_send(work).is_ok()
     }
 }
 

@@ -292,6 +292,9 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     foreign("halted_wait", pool.halted_wait.as_ref(), "http", problems);
     foreign("quorum", pool.quorum.as_ref(), "http", problems);
     foreign("cache", pool.cache.as_ref(), "http", problems);
+    for upstream in &pool.upstreams {
+        foreign("ws_url", upstream.value.ws_url.as_ref(), "http", problems);
+    }
     foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
     let Some(methods) = &pool.retry_methods else {
         let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];

@@ -29,11 +29,11 @@ use std::sync::{
 
 use bytes::Bytes;
 use seawall_chain::{Block, Hash, block::Header};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub(crate) use answer::{answer, is_ours};
 pub(crate) use metrics::encode;
-pub(crate) use moves::Moves;
+pub(crate) use moves::{Moves, Relays};
 pub(crate) use run::{Feeds, run};
 pub(crate) use subscribe::{Line, Missed, Note, Spot};
 
@@ -196,6 +196,16 @@ impl Feed {
             Topic::Whole => self.whole.now().end(),
         };
         (Listening { feed: self.clone(), topic }, place)
+    }
+
+    /// Told whenever a topic's window moves.
+    fn moves(&self, topic: Topic) -> watch::Receiver<u64> {
+        match topic {
+            Topic::Heads => self.heads.moves(),
+            Topic::Logs => self.logs.moves(),
+            Topic::Pending => self.pending.moves(),
+            Topic::Whole => self.whole.moves(),
+        }
     }
 
     /// How many listen to a topic.

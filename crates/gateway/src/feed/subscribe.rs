@@ -23,6 +23,8 @@ pub(crate) struct Line {
 }
 
 struct Subscription {
+    /// How everything it is told begins.
+    head: Bytes,
     /// What of its topic it wants.
     what: What,
     /// The next place to read in its topic's window.
@@ -51,7 +53,9 @@ pub(crate) struct Spot {
 
 /// Something to tell a subscriber.
 pub(crate) struct Note {
-    pub(crate) id: u128,
+    /// What stands before the payload; two braces stand after it.
+    pub(crate) head: Bytes,
+    /// The same bytes for everybody who is told this.
     pub(crate) payload: Bytes,
 }
 
@@ -96,8 +100,8 @@ impl Line {
     /// Hands what there is to tell to `put`, until that says that it has no more room. Returns whether it came to
     /// the end.
     pub(crate) fn gather(&self, mut put: impl FnMut(Note) -> bool) -> Result<bool, Missed> {
-        for (id, subscription) in &mut *self.subscriptions() {
-            if subscription.answered && !subscription.gather(*id, &mut put)? {
+        for subscription in self.subscriptions().values_mut() {
+            if subscription.answered && !subscription.gather(&mut put)? {
                 return Ok(false);
             }
         }
@@ -111,13 +115,13 @@ impl Line {
 
 impl Subscription {
     /// A step is told whole or not at all, so that a place in the window is all there is to remember.
-    fn gather(&mut self, id: u128, put: &mut impl FnMut(Note) -> bool) -> Result<bool, Missed> {
+    fn gather(&mut self, put: &mut impl FnMut(Note) -> bool) -> Result<bool, Missed> {
         let Listening { feed, topic } = &self.listening;
         let place = &mut self.place;
         let (mut room, mut told) = (true, 0);
         let mut tell = |payload| {
             told += 1;
-            room = put(Note { id, payload });
+            room = put(Note { head: self.head.clone(), payload });
             room
         };
         match &self.what {
@@ -202,7 +206,11 @@ pub(super) fn subscribe(visit: &Visit, spot: &Spot, params: Option<&RawValue>) -
     }
     let (listening, place) = state.feed.listen(what.topic(), &state.heads.load());
     let id = state.feed.id();
-    let subscription = Subscription { what, place, message: spot.message, answered: false, listening };
+    let head = format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{id:#x}","result":"#
+    );
+    let subscription =
+        Subscription { head: head.into(), what, place, message: spot.message, answered: false, listening };
     subscriptions.insert(id, subscription);
     Ok(format!("\"{id:#x}\""))
 }

@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 /// How much a window holds.
@@ -73,30 +74,34 @@ impl<T: Sized> Window<T> {
 
 /// A window and who waits for it to move. There is one writer.
 pub(crate) struct Stream<T> {
-    window: watch::Sender<Arc<Window<T>>>,
+    window: ArcSwap<Window<T>>,
+    /// Where it ends.
+    end: watch::Sender<u64>,
     room: Room,
 }
 
 impl<T: Sized> Stream<T> {
     pub(crate) fn new(room: Room) -> Self {
         let empty = Window { first: 0, items: VecDeque::new(), bytes: 0 };
-        Self { window: watch::Sender::new(Arc::new(empty)), room }
+        Self { window: ArcSwap::from_pointee(empty), end: watch::Sender::new(0), room }
     }
 
     /// Appends, and wakes the readers once.
     pub(crate) fn tell(&self, new: impl IntoIterator<Item = T>) {
-        let next = Arc::new(self.now().and(new, self.room));
-        self.window.send_replace(next);
+        let next = self.now().and(new, self.room);
+        let end = next.end();
+        self.window.store(Arc::new(next));
+        self.end.send_replace(end);
     }
 
     /// The window as it is.
     pub(crate) fn now(&self) -> Arc<Window<T>> {
-        self.window.borrow().clone()
+        self.window.load_full()
     }
 
     /// Told whenever the window moves.
-    pub(crate) fn moves(&self) -> watch::Receiver<Arc<Window<T>>> {
-        self.window.subscribe()
+    pub(crate) fn moves(&self) -> watch::Receiver<u64> {
+        self.end.subscribe()
     }
 }
 

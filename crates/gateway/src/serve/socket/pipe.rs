@@ -11,7 +11,16 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{self, Message, Utf8Bytes, protocol::CloseFrame},
+    tungstenite::{
+        self, Message,
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
 };
 
 use crate::{
@@ -19,8 +28,10 @@ use crate::{
     serve::{Pulse, preface::Seen},
 };
 
-/// What a notification is besides its payload, in bytes.
-const AROUND: usize = 130;
+/// How a notification ends.
+const TAIL: &[u8] = b"}}";
+/// What a message without text is counted as, in bytes.
+const CONTROL: usize = 130;
 
 /// Something on its way to the client.
 enum Out {
@@ -33,8 +44,8 @@ impl Out {
     fn len(&self) -> usize {
         match self {
             Self::Whole(text) => text.len(),
-            Self::Note(note) => note.payload.len() + AROUND,
-            Self::Control(_) => AROUND,
+            Self::Note(note) => note.head.len() + note.payload.len(),
+            Self::Control(_) => CONTROL,
         }
     }
 
@@ -43,19 +54,16 @@ impl Out {
         let text = match self {
             Self::Control(message) => return message,
             Self::Whole(text) => text,
-            Self::Note(Note { id, payload }) => {
-                let mut text = Vec::with_capacity(AROUND + payload.len());
-                let head = r#"{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":""#;
-                text.extend_from_slice(head.as_bytes());
-                text.extend_from_slice(format!("{id:#x}").as_bytes());
-                text.extend_from_slice(br#"","result":"#);
+            Self::Note(Note { head, payload }) => {
+                let mut text = Vec::with_capacity(head.len() + payload.len() + TAIL.len());
+                text.extend_from_slice(&head);
                 text.extend_from_slice(&payload);
-                text.extend_from_slice(b"}}");
+                text.extend_from_slice(TAIL);
                 text.into()
             }
         };
-        // An upstream's answer is UTF-8, or it would have been none.
-        Message::Text(Utf8Bytes::try_from(text).unwrap_or_default())
+        // UTF-8 as it must be: our own words, and JSON that was read as such.
+        Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true))
     }
 }
 

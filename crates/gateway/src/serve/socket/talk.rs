@@ -229,7 +229,7 @@ impl Talk {
             self.pipe.say(answer);
         }
         self.line.answered(message);
-        self.moves.listen(&self.line);
+        self.moves.listen(&self.worker, &self.line);
     }
 
     /// Has a reload taken away what is subscribed to?
