@@ -87,6 +87,11 @@ impl Filter {
         self.from.is_none_or(|from| number >= from) && self.to.is_none_or(|to| number <= to)
     }
 
+    /// Of the heights from `from` to `to`, those that it covers.
+    pub fn within(&self, from: u64, to: u64) -> (u64, u64) {
+        (from.max(self.from.unwrap_or(from)), to.min(self.to.unwrap_or(to)))
+    }
+
     /// Does it want this log, of a block that it covers?
     pub fn wants(&self, log: &Log) -> bool {
         let address = self.addresses.is_empty() || self.addresses.contains(&log.address);
@@ -232,8 +237,10 @@ mod tests {
     fn bounds_that_are_numbers_hold() {
         let filter = Filter::parse(&raw(&json!({"fromBlock": "0x5", "toBlock": "0x7"}))).unwrap();
         assert_eq!((3..10).filter(|n| filter.covers(*n)).collect::<Vec<_>>(), [5, 6, 7]);
+        assert_eq!((filter.within(3, 10), filter.within(6, 6)), ((5, 7), (6, 6)));
         let filter = Filter::parse(&raw(&json!({"fromBlock": "latest"}))).unwrap();
         assert!(filter.covers(0));
+        assert_eq!(filter.within(3, 10), (3, 10));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Held {
 
     /// Skips what is kept: from and up to which height its logs must be asked for instead, and by what.
     fn skip(&mut self, visit: &Visit) -> Option<(u64, u64, Box<RawValue>)> {
-        let What::Logs { object, last, .. } = &mut self.what else { return None };
+        let What::Logs { filter, object, last } = &mut self.what else { return None };
         let (state, told) = (&visit.pool.state, (*last)?);
         let heads = state.heads.load();
         // Below what is remembered of the agreed chain, nothing is taken back any more.
@@ -199,7 +199,8 @@ impl Held {
         let to = state.feed.logs_tip()?;
         *last = heads.agreed(to);
         self.place = state.feed.logs.now().end();
-        Some((told.number + 1, to, object.clone()))
+        let (from, to) = filter.within(told.number + 1, to);
+        Some((from, to, object.clone()))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     client::call,
     house::{House, limits, until},
     ledger::{Ledger, address, logs, topic},
+    socket::Socket,
     subscribe::{nodes, pool},
     upstream::Reply,
 };
@@ -75,6 +76,28 @@ async fn what_is_seen_by_reading_is_in_the_changes() {
         let answer = call(house.at, "eth_getFilterChanges", json!([blocks])).await;
         assert_eq!(answer["result"], json!([ledger.from(height)[0].hash]), "{height}");
     }
+}
+
+/// It is asked after so seldom that what it was to be told is not kept any more.
+#[tokio::test]
+async fn a_filter_that_is_far_behind_misses_nothing() {
+    let ledger = Ledger::new(100);
+    let nodes = nodes(&ledger).await;
+    let house = House::new(vec![pool(&nodes.each_ref())]).await;
+    let filter = call(house.at, "eth_newFilter", json!([{"topics": [topic(0)]}])).await["result"].clone();
+    let mut socket = Socket::to(house.at).await;
+    socket.subscribe(json!(["logs"])).await;
+    for _ in 0..3 {
+        let from = ledger.from(0).len() as u64;
+        (0..700).for_each(|_| ledger.add(1, 0));
+        for log in ledger.from(from).iter().flat_map(logs) {
+            assert_eq!(socket.hear().await["params"]["result"], log);
+        }
+    }
+    let all: Vec<_> = ledger.from(101).iter().flat_map(logs).collect();
+    assert_eq!(changes(&house, &filter, 2_100).await, all);
+    ledger.add(1, 0);
+    assert_eq!(changes(&house, &filter, 1).await, logs(&ledger.from(2_201)[0]));
 }
 
 #[tokio::test]
