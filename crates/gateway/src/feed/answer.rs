@@ -58,7 +58,9 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         "eth_getFilterLogs" => match named(params).and_then(|filter| filters::params(visit, filter)) {
             Ok(params) => {
                 let call = Call { id: Some(id), method: "eth_getLogs".into(), params: Some(&params) };
-                return Box::pin(crate::call::answer(visit, &call)).await;
+                // Let in already, and counted.
+                let visit = Visit::of_the_house(visit.worker.clone(), visit.pool.clone());
+                return Box::pin(crate::call::answer(&visit, &call)).await;
             }
             Err(refused) => Err(refused),
         },

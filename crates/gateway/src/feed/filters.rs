@@ -243,7 +243,9 @@ async fn again(visit: &Visit, from: u64, to: u64, object: &RawValue) -> Option<S
     if !pin::with_range(&format!("[{}]", object.get()), from, to, &mut params) {
         return None;
     }
-    let body = fetch::ask(visit, "eth_getLogs", String::from_utf8(params).ok()?).await?;
+    // Let in already, and counted.
+    let visit = Visit::of_the_house(visit.worker.clone(), visit.pool.clone());
+    let body = fetch::ask(&visit, "eth_getLogs", String::from_utf8(params).ok()?).await?;
     Some(parse_answer(&body).ok()?.result?.get().to_owned())
 }
 
