@@ -45,7 +45,7 @@ pub fn signed(raw: &str) -> Option<Signed> {
             // The chain's id comes first.
             let nonce = fields.number(1)?;
             let digest = digest(Some(*kind), &[payload.get(..fields.signature()?)?]);
-            Some(Signed { sender: fields.signer(&digest, fields.number_from_end(3)?)?, nonce })
+            Some(Signed { sender: fields.signer(&digest, fields.number_nth_back(3)?)?, nonce })
         }
         (tx::SHORT_LIST.., _) => legacy(tx::list(&bytes)?.payload),
         _ => None,
@@ -55,7 +55,7 @@ pub fn signed(raw: &str) -> Option<Signed> {
 fn legacy(payload: &[u8]) -> Option<Signed> {
     let fields = Fields::new(payload).filter(|f| f.items.len() == LEGACY)?;
     let body = payload.get(..fields.signature()?)?;
-    let v = fields.number_from_end(3)?;
+    let v = fields.number_nth_back(3)?;
     let (parity, digest) = match v {
         27 | 28 => (v - 27, digest(None, &[body])),
         35.. => {
@@ -133,7 +133,7 @@ impl<'a> Fields<'a> {
         Some(self.items.get(self.items.len().checked_sub(4)?)?.0)
     }
 
-    fn from_end(&self, back: usize) -> Option<&'a [u8]> {
+    fn nth_back(&self, back: usize) -> Option<&'a [u8]> {
         Some(self.items.get(self.items.len().checked_sub(back)?)?.1)
     }
 
@@ -141,8 +141,8 @@ impl<'a> Fields<'a> {
         number(self.items.get(index)?.1)
     }
 
-    fn number_from_end(&self, back: usize) -> Option<u64> {
-        number(self.from_end(back)?)
+    fn number_nth_back(&self, back: usize) -> Option<u64> {
+        number(self.nth_back(back)?)
     }
 
     fn signer(&self, digest: &[u8; 32], parity: u64) -> Option<Address> {
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
             Some(whole)
         };
         let signature =
-            Signature::from_scalars(scalar(self.from_end(2)?)?, scalar(self.from_end(1)?)?).ok()?;
+            Signature::from_scalars(scalar(self.nth_back(2)?)?, scalar(self.nth_back(1)?)?).ok()?;
         let parity = RecoveryId::from_byte(u8::try_from(parity).ok().filter(|p| *p <= 1)?)?;
         Some(address(&VerifyingKey::recover_from_prehash(digest, &signature, parity).ok()?))
     }

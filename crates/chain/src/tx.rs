@@ -88,8 +88,8 @@ pub(crate) fn list(rlp: &[u8]) -> Option<List<'_>> {
 pub(crate) fn item(rlp: &[u8]) -> Option<(usize, usize)> {
     let long = |width: u8| {
         let width = usize::from(width) + 1;
-        let bytes = rlp.get(1..1 + width)?.iter();
-        let len = bytes.fold(Some(0usize), |n, b| Some(n?.checked_mul(256)? | usize::from(*b)))?;
+        let mut bytes = rlp.get(1..1 + width)?.iter();
+        let len = bytes.try_fold(0usize, |n, b| Some(n.checked_mul(256)? | usize::from(*b)))?;
         Some((1 + width, len))
     };
     match *rlp.first()? {

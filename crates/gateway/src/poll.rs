@@ -131,7 +131,7 @@ async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Res
     let chain = pool.evm().ok_or(Cause::Incapable)?;
     let confirm = pool.state.tracker().confirm(i);
     let mut poll = Poll::new(chain.family, &chain.network, with_tags, confirm);
-    while let Some(question) = poll.next() {
+    while let Some(question) = poll.question() {
         let body = match line.call(pool.rules(), question.method, &question.params).await {
             Ok(body) => body,
             // Chains without finality refuse the tag: then there is none, and that is no fault.

@@ -97,7 +97,7 @@ mod tests {
     fn a_poll_asks_for_chain_head_and_tags() {
         let mut poll = Poll::new(Family::Evm, "1", true, Some(7));
         let mut asked = Vec::new();
-        while let Some(question) = poll.next() {
+        while let Some(question) = poll.question() {
             asked.push(format!("{} {}", question.method, question.params));
             match asked.len() {
                 1 => poll.answer(&raw("\"0x1\"")).unwrap(),
@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn another_chain_or_another_height_is_noticed() {
         let mut poll = Poll::new(Family::Evm, "1", false, Some(7));
-        poll.next();
+        poll.question();
         poll.answer(&raw("\"0x2\"")).unwrap();
-        poll.next();
+        poll.question();
         poll.answer(&block(9)).unwrap();
-        poll.next();
+        poll.question();
         assert_eq!(poll.answer(&block(8)), Err(NotABlock));
         assert!(!poll.seen().unwrap().right_chain);
     }

@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_poll_reads_what_monerod_says() {
         let mut poll = Poll::new(Family::Monero, "fakechain", true, Some(1));
-        while let Some(question) = poll.next() {
+        while let Some(question) = poll.question() {
             poll.answer(&recorded(question.method)).unwrap();
         }
         let seen = poll.seen().unwrap();

@@ -49,7 +49,7 @@ pub struct Seen {
     pub confirmed: Option<Block>,
 }
 
-/// A poll under way: ask [`Poll::next`], hand the result to [`Poll::answer`], until there is no next.
+/// A poll under way: ask [`Poll::question`], hand the result to [`Poll::answer`], until there is none.
 pub struct Poll<'a> {
     rules: &'static Rules,
     network: &'a str,
@@ -85,7 +85,7 @@ impl<'a> Poll<'a> {
     }
 
     /// What to ask next; `None` when all has been asked.
-    pub fn next(&mut self) -> Option<Question> {
+    pub fn question(&mut self) -> Option<Question> {
         if self.begun == MAX_QUESTIONS {
             return None;
         }

@@ -31,7 +31,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn a_poll_reads_what_btcd_says() {
     let mut poll = Poll::new(Family::Bitcoin, network("regtest").unwrap(), true, Some(1));
     let mut asked = Vec::new();
-    while let Some(question) = poll.next() {
+    while let Some(question) = poll.question() {
         asked.push(question.method);
         poll.answer(&recorded(&question)).unwrap();
     }
@@ -47,7 +47,7 @@ fn a_poll_reads_what_btcd_says() {
 fn a_header_of_another_block_is_no_head() {
     let mut poll = Poll::new(Family::Bitcoin, "", false, None);
     let mut last = Ok(());
-    while let Some(question) = poll.next() {
+    while let Some(question) = poll.question() {
         let answer = recorded(&question).get().replace("\"height\": 1", "\"height\": 2");
         last = poll.answer(&raw(&answer));
     }

@@ -20,7 +20,7 @@ fn raw(text: &str) -> Box<RawValue> {
 fn a_poll_reads_what_tendermint_says() {
     let mut poll = Poll::new(Family::CometBft, "test-chain-LDvzez", true, Some(4));
     let mut asked = Vec::new();
-    while let Some(question) = poll.next() {
+    while let Some(question) = poll.question() {
         asked.push(format!("{} {}", question.method, question.params));
         poll.answer(&recorded(question.method)).unwrap();
     }
