@@ -113,6 +113,10 @@ impl Collector for Reading {
         for (name, help, counter) in POOL_COUNTERS {
             f.counter(name, help, pools.iter().map(|p| (pool(p), counter(p).load(Relaxed))))?;
         }
+        for (name, help, counter) in crate::forward::COUNTERS {
+            let of = |p: &Arc<Pool>| counter(&p.state.counts.api).load(Relaxed);
+            f.counter(name, help, pools.iter().map(|p| (pool(p), of(p))))?;
+        }
         self.upstreams(&mut f, &pools)?;
         self.chains(&mut f, &pools)?;
         crate::feed::encode(&mut f, &pools)?;

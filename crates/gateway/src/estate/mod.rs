@@ -7,6 +7,7 @@ mod cache;
 mod cors;
 mod headers;
 mod network;
+mod paths;
 mod pool;
 pub mod raw;
 mod sockets;
@@ -20,6 +21,7 @@ pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection
 pub use admission::{AdmissionSection, Pattern};
 pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
+pub use paths::{ID, IdAt, LookupRule, Named, PathRule, Piece};
 pub use sockets::SocketLimits;
 pub use tell::Tell;
 pub use tls::{CertificateSection, ClientAuth, TlsSection};
@@ -128,6 +130,8 @@ impl PoolKind {
 pub struct HttpSection {
     /// Methods that may be sent again after a failure, or to several upstreams.
     pub retry_methods: Vec<http::Method>,
+    /// What is particular to some paths; the first rule that covers a request holds.
+    pub paths: Vec<PathRule>,
 }
 
 /// What is particular to a chain.
@@ -224,6 +228,8 @@ pub struct UpstreamSection {
     pub weight: u32,
     /// Most requests a second it may be sent, if limited.
     pub rate: Option<u32>,
+    /// The upstream that it is a second path to: it takes critical requests while no first path is well.
+    pub path_of: Option<Name>,
 }
 
 impl GatewaySection {

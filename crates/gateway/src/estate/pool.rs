@@ -11,7 +11,7 @@ use seawall_model::{
 
 use super::{
     AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
-    WhenHalted, admission, affected, network,
+    WhenHalted, admission, affected, network, paths,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
     upstream,
     validate::{time, within},
@@ -184,6 +184,29 @@ fn chain(raw: &At<RawPool>, family: Family, problems: &mut Problems) -> Option<E
     foreign("retry_methods", pool.retry_methods.iter().flatten().next(), family.as_str(), problems);
     let network = network::network(raw, family, problems);
     let block_time = network::block_time(raw, family, problems);
+    foreign("retry_methods", pool.retry_methods.iter().flatten().next(), "evm", problems);
+    foreign("paths", pool.paths.first(), "evm", problems);
+    for upstream in &pool.upstreams {
+        foreign("path_of", upstream.value.path_of.as_ref(), "evm", problems);
+    }
+    let mut missing = |key: &str, example: &str| {
+        let problem = Problem::new(Code::MissingKey, raw.place, format!("`{key}` is missing"));
+        problems.report(problem.help(format!("a pool of kind `evm` needs it, as in `{key} = {example}`")));
+    };
+    if pool.chain_id.is_none() {
+        missing("chain_id", "1");
+    }
+    let fixed = BLOCK_TIMES.iter().find(|(id, _)| pool.chain_id.is_none_or(|at| at.value == *id));
+    if pool.block_time.is_none() && fixed.is_none() {
+        missing("block_time", "\"12s\"");
+    }
+    let chain_id = pool
+        .chain_id
+        .and_then(|at| within(at, 1, i64::MAX.unsigned_abs(), "chain_id", u64::to_string, problems));
+    let block_time = match pool.block_time {
+        Some(at) => time(at, "block_time", problems),
+        None => fixed.map(|(_, time)| *time),
+    };
     let poll = match pool.poll {
         Some(at) => time(at, "poll", problems),
         None => block_time.map(|t| (t / 2).clamp(POLL.0, POLL.1)),
@@ -296,30 +319,11 @@ fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
         foreign("ws_url", upstream.value.ws_url.as_ref(), "http", problems);
     }
     foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
-    let Some(methods) = &pool.retry_methods else {
-        let safe = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
-        return Some(HttpSection { retry_methods: safe });
+    let paths = paths::validate(&pool.paths, problems);
+    let retry_methods = match &pool.retry_methods {
+        Some(methods) => methods.iter().map(|m| paths::method(m, problems)).collect::<Vec<_>>(),
+        None => [http::Method::GET, http::Method::HEAD, http::Method::OPTIONS].map(Some).into(),
     };
-    let known = [
-        http::Method::DELETE,
-        http::Method::GET,
-        http::Method::HEAD,
-        http::Method::OPTIONS,
-        http::Method::PATCH,
-        http::Method::POST,
-        http::Method::PUT,
-    ];
-    let mut read = |at: &At<String>| {
-        let found = known.iter().find(|m| m.as_str() == at.value).cloned();
-        if found.is_none() {
-            let names = known.each_ref().map(http::Method::as_str);
-            let message = format!("unknown method {}", problems.quote(&at.value, at.place));
-            let problem = Problem::new(Code::InvalidValue, at.place, message)
-                .help(format!("use one of {}", names.join(", ")));
-            problems.report_unlike(problem, &at.value.to_uppercase(), names);
-        }
-        found
-    };
-    let read: Vec<_> = methods.iter().map(&mut read).collect();
-    Some(HttpSection { retry_methods: read.into_iter().collect::<Option<_>>()? })
+    let retry_methods = retry_methods.into_iter().collect::<Option<_>>();
+    Some(HttpSection { retry_methods: retry_methods?, paths: paths? })
 }

@@ -11,7 +11,7 @@ use seawall_model::{
 use serde_json::{Value, json};
 
 use super::{
-    access::RawAccess, admission::RawAdmission, affected::RawAffected, headers::RawHeaders,
+    access::RawAccess, admission::RawAdmission, affected::RawAffected, headers::RawHeaders, paths::RawPath,
     sockets::RawSockets, tell::RawTell, url::UrlSource,
 };
 pub use super::{access::RawAuth, tls::RawTls};
@@ -135,6 +135,8 @@ section! {
         access: At<RawAccess>, optional;
         /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
         retry_methods: Vec<At<String>>, optional;
+        /// What is particular to some paths (`http`); the first rule that covers a request holds.
+        paths: Vec<At<RawPath>>, default([]);
         /// Time a client's call may take in all.
         deadline: At<Duration>, default("10s");
         /// Time one attempt may take; `5s`, or `deadline` if shorter, if absent.
@@ -199,6 +201,8 @@ section! {
         rate: At<Rate>, optional;
         /// Extra request headers; values are `env:NAME`, `file:PATH`, or the text itself.
         headers: RawHeaders, default({});
+        /// The upstream that it is a second path to (`http`): it takes critical requests while no first path is well.
+        path_of: At<Name>, optional;
     }
 }
 

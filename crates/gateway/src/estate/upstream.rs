@@ -42,7 +42,29 @@ pub(super) fn validate(
         good.extend(one(value, operator, resolve, problems));
     }
     graph.add_pool(pool, declared);
+    second_paths(pool, raw, problems);
     (good.len() == raw.upstreams.len()).then_some(good)
+}
+
+/// Judges which upstreams are second paths to which.
+fn second_paths(pool: &Name, raw: &RawPool, problems: &mut Problems) {
+    for At { value, .. } in &raw.upstreams {
+        let Some(at) = &value.path_of else { continue };
+        let named = |u: &&At<RawUpstream>| u.value.name.as_ref().is_some_and(|name| name.value == at.value);
+        let problem = match raw.upstreams.iter().find(named) {
+            None => {
+                let message = format!("pool `{pool}` has no upstream named `{}`", at.value);
+                Problem::new(Code::UnknownReference, at.place, message)
+            }
+            Some(first) if first.value.path_of.is_some() => {
+                let message = format!("`{}` is a second path itself", at.value);
+                Problem::new(Code::Contradiction, at.place, message)
+                    .help("name the upstream that it leads to")
+            }
+            Some(_) => continue,
+        };
+        problems.report(problem);
+    }
 }
 
 fn one(
@@ -74,6 +96,7 @@ fn one(
         region: operator.region,
         weight: weight?,
         rate,
+        path_of: raw.path_of.as_ref().map(|at| at.value.clone()),
     })
 }
 

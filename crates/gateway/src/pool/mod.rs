@@ -1,5 +1,6 @@
 //! A pool at work: who may take a call now, and what every attempt teaches.
 
+mod paths;
 mod settle;
 mod upstream;
 mod view;
@@ -23,6 +24,7 @@ use seawall_chain::{
 use seawall_model::{Cause, ComponentId, Mono};
 use tokio::sync::{Notify, futures::Notified};
 
+pub(crate) use paths::Paths;
 pub(crate) use settle::Report;
 pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
 pub use view::{
@@ -42,6 +44,7 @@ use crate::{
     estate::{PoolKind, PoolSection},
     event::Events,
     feed::Feed,
+    forward::ApiCounts,
     heads::Heads,
 };
 
@@ -57,6 +60,8 @@ pub(crate) struct Pool {
     pub(crate) providers: Vec<Set>,
     /// Answers that are kept, if the estate has any kept.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// Which upstreams are other ways to the same thing.
+    pub(crate) paths: Paths,
     pub(crate) state: Arc<PoolState>,
 }
 
@@ -105,6 +110,7 @@ pub(crate) struct PoolCounts {
     pub(crate) coalesced: AtomicU64,
     /// Requests and calls refused for who sent them.
     pub(crate) denials: Denials,
+    pub(crate) api: ApiCounts,
 }
 
 impl Pool {
@@ -141,7 +147,8 @@ impl Pool {
         state.budget().set(section.budget_share, section.budget_floor);
         state.admission.take_over(&section.admission);
         let cache = cache(&section, before, seed);
-        Self { component: section.component(), section, upstreams, providers, cache, state }
+        let paths = Paths::new(&section.upstreams);
+        Self { component: section.component(), section, upstreams, providers, paths, cache, state }
     }
 
     /// Would the state kept by index hold for these upstreams too?

@@ -215,7 +215,7 @@ pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
 /// An HTTP API's pool at `/api`.
 pub(crate) fn api(upstreams: &[&Upstream]) -> PoolSection {
     let retry_methods = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
-    pool("api", PoolKind::Http(HttpSection { retry_methods }), upstreams)
+    pool("api", PoolKind::Http(HttpSection { retry_methods, paths: Vec::new() }), upstreams)
 }
 
 /// That pool, whose first upstream is asked first.
@@ -258,5 +258,6 @@ fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
         region: None,
         weight: 100,
         rate: None,
+        path_of: None,
     }
 }

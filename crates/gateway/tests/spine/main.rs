@@ -27,6 +27,7 @@ mod idle;
 mod ledger;
 mod node;
 mod outage;
+mod paths;
 mod pki;
 mod port;
 mod quorum;

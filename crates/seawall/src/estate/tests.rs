@@ -1,6 +1,7 @@
 //! Estates good and bad, on a simulated disk.
 
 mod front;
+mod paths;
 mod schema;
 
 use std::{collections::BTreeMap, env::VarError, path::Path, time::Duration};
