@@ -184,29 +184,10 @@ fn chain(raw: &At<RawPool>, family: Family, problems: &mut Problems) -> Option<E
     foreign("retry_methods", pool.retry_methods.iter().flatten().next(), family.as_str(), problems);
     let network = network::network(raw, family, problems);
     let block_time = network::block_time(raw, family, problems);
-    foreign("retry_methods", pool.retry_methods.iter().flatten().next(), "evm", problems);
-    foreign("paths", pool.paths.first(), "evm", problems);
+    foreign("paths", pool.paths.first(), family.as_str(), problems);
     for upstream in &pool.upstreams {
-        foreign("path_of", upstream.value.path_of.as_ref(), "evm", problems);
+        foreign("path_of", upstream.value.path_of.as_ref(), family.as_str(), problems);
     }
-    let mut missing = |key: &str, example: &str| {
-        let problem = Problem::new(Code::MissingKey, raw.place, format!("`{key}` is missing"));
-        problems.report(problem.help(format!("a pool of kind `evm` needs it, as in `{key} = {example}`")));
-    };
-    if pool.chain_id.is_none() {
-        missing("chain_id", "1");
-    }
-    let fixed = BLOCK_TIMES.iter().find(|(id, _)| pool.chain_id.is_none_or(|at| at.value == *id));
-    if pool.block_time.is_none() && fixed.is_none() {
-        missing("block_time", "\"12s\"");
-    }
-    let chain_id = pool
-        .chain_id
-        .and_then(|at| within(at, 1, i64::MAX.unsigned_abs(), "chain_id", u64::to_string, problems));
-    let block_time = match pool.block_time {
-        Some(at) => time(at, "block_time", problems),
-        None => fixed.map(|(_, time)| *time),
-    };
     let poll = match pool.poll {
         Some(at) => time(at, "poll", problems),
         None => block_time.map(|t| (t / 2).clamp(POLL.0, POLL.1)),
