@@ -191,7 +191,7 @@ async fn an_api_tells_its_critical_requests_by_their_paths() {
     let ask = |method: &'static str, path: &'static str| {
         tokio::spawn(async move { send(at, request(method, path, "")).await.unwrap() })
     };
-    let mut inside: Vec<_> = (0..NORMAL).map(|_| ask("GET", "/api/orders/7")).collect();
+    let mut inside: Vec<_> = (0..NORMAL).map(|_| ask("POST", "/api/orders")).collect();
     until("it is full", || {
         (house.gateway.pools()[0].admission.crowds[..].first()?.inside == 4).then_some(())
     })
@@ -315,11 +315,12 @@ async fn who_was_affected_is_counted_as_the_estate_says() {
     .await;
     let (component, Fact::Affected(affected)) = &told[0] else { panic!("{told:?}") };
     assert_eq!((component.to_string().as_str(), told.len()), ("pool:api", 1));
-    assert_eq!((affected.attempted.customers, affected.failed.customers), (3, 2));
+    // An order that was answered with 502 may have been taken all the same.
+    assert_eq!((affected.attempted.customers, affected.unknown.customers), (3, 2));
     assert_eq!(
-        (affected.attempted.value["EUR"].as_str(), affected.failed.value["EUR"].as_str()),
+        (affected.attempted.value["EUR"].as_str(), affected.unknown.value["EUR"].as_str()),
         ("20.75", "13.75")
     );
-    assert_eq!(affected.failed.countries, [("DE".into(), 2), ("US".into(), 1)].into());
+    assert_eq!(affected.unknown.countries, [("DE".into(), 2), ("US".into(), 1)].into());
     assert!(house.gateway.affected().is_empty(), "told once");
 }
