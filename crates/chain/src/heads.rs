@@ -32,13 +32,18 @@
 //! **Faults.** *Forked*: it holds another hash at the agreed height or below. *Ahead*: its head's time stamp
 //! is more than two block times and 15 s (two hours, where blocks come at random) in the future; or more than half of the vote has answered since and
 //! lacks what it shows, by more than `jump` blocks or for longer than three block times or two polls.
-//! *Stalled*: its head has not moved for `limit` since the agreed head passed it. *Lagging*: more than `lag`
-//! blocks behind the agreed head for longer than `limit`, or more than `lag + jump` behind at once. A fault
-//! that comes back within ten times `limit` is held for `limit` after it was last seen.
+//! *Stalled*: its head has not moved for `limit` since the agreed head passed it, or for longer than it usually
+//! takes to catch up and three polls, if that is less. *Lagging*: more than `lag` blocks behind the agreed head for
+//! longer than `limit`, or more than `lag + jump` behind at once. A fault that comes back within ten times `limit`
+//! is held for `limit` after it was last seen.
 //!
 //! **A halted chain**: no voter's head has moved for four block times (twelve, where blocks come at random) and a
-//! poll. Nobody is at fault.
+//! poll, or for as long as is unusual on this chain, where blocks come by chance: up to four times as long. Nobody is
+//! at fault.
+//!
+//! What is usual is learned from what was (`arrivals`).
 
+mod arrivals;
 mod judge;
 mod member;
 #[cfg(test)]
@@ -52,6 +57,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{Block, Hash, parse_quantity, pin::Heads};
+use arrivals::Arrivals;
 use member::Member;
 
 /// A poll's answer counts for this many polls.
@@ -65,6 +71,10 @@ pub const REWRITE_AFTER: Duration = Duration::from_secs(30);
 const FUTURE: Duration = Duration::from_secs(15);
 /// What proof-of-work chains allow a time stamp to be in the future.
 const FUTURE_IRREGULAR: Duration = Duration::from_secs(2 * 3_600);
+/// However irregular a chain is, it is halted after this many times as long as a regular one.
+const PATIENCE: u32 = 4;
+/// An upstream is given this many polls to catch up in any case.
+const CATCH_UP_POLLS: u32 = 3;
 /// Agreed blocks that are remembered: more than Ethereum's distance to finality.
 const HISTORY: usize = 128;
 
@@ -237,6 +247,8 @@ pub struct Tracker {
     displaced: Option<Mono>,
     /// The last agreed time stamp that is known, and when its block was agreed on.
     stamped: Option<(Duration, Mono)>,
+    /// How long the agreed head stood still between its moves.
+    arrivals: Arrivals,
     agreed: Agreed,
 }
 
@@ -261,6 +273,7 @@ impl Tracker {
             backers: 0,
             displaced: None,
             stamped: None,
+            arrivals: Arrivals::default(),
         }
     }
 

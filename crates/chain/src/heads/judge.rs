@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_model::{Cause, Mono};
 
 use super::{
-    Now, Standing, Tracker, View,
+    CATCH_UP_POLLS, Now, Standing, Tracker, View,
     member::{Fault, Member},
     vote::Votes,
 };
@@ -86,7 +86,10 @@ impl Tracker {
         let answered = member.answered?;
         let limit = self.config.limit();
         let for_limit = |since: Option<Mono>| since.is_some_and(|at| answered.since(at) >= limit);
-        let stuck = for_limit(member.passed);
+        let catches_up = member.catching_up.threshold().map_or(limit, |t| {
+            t.saturating_add(self.config.poll).max(self.config.poll * CATCH_UP_POLLS).min(limit)
+        });
+        let stuck = member.passed.is_some_and(|at| answered.since(at) >= catches_up);
         let lags = member.behind > self.config.lag.saturating_add(self.config.jump());
         match (stuck, member.aside || lags || for_limit(member.lagging)) {
             (true, _) => Some(Cause::Stalled),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use seawall_model::{Cause, Mono};
 
-use super::{Config, FAILURES_TO_LEAVE, HeadSeen, Tag};
+use super::{Config, FAILURES_TO_LEAVE, HeadSeen, Tag, arrivals::Arrivals};
 use crate::{Block, Hash};
 
 /// Blocks remembered of one upstream.
@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) lagging: Option<Mono>,
     /// Since when the agreed head has been above its head, which has not moved since.
     pub(super) passed: Option<Mono>,
+    /// How long it was below the agreed head before it moved, each time.
+    pub(super) catching_up: Arrivals,
     pub(super) fault: Option<Fault>,
     pub(super) safe: Tagged,
     pub(super) finalized: Tagged,
@@ -76,6 +78,7 @@ impl Member {
             behind: 0,
             lagging: None,
             passed: None,
+            catching_up: Arrivals::default(),
             fault: None,
             safe: Tagged::default(),
             finalized: Tagged::default(),
@@ -89,7 +92,9 @@ impl Member {
         self.hung = false;
         if self.head.map(|h| h.block()) != Some(seen.block()) {
             self.moved = now;
-            self.passed = None;
+            if let Some(passed) = self.passed.take() {
+                self.catching_up.note(now.since(passed));
+            }
         }
         self.head = Some(seen);
         self.blocks.split_off(&seen.number.saturating_add(1));

@@ -558,3 +558,61 @@ proptest! {
         prop_assert_eq!(run(), run());
     }
 }
+
+/// Blocks that come by chance, twelve seconds apart on average, as on a chain of proof of work.
+#[test]
+fn a_chain_whose_blocks_come_by_chance_is_not_halted_by_every_long_wait() {
+    let providers = [0, 1, 2];
+    let config = Config { block_time: Duration::from_secs(12), poll: Duration::from_secs(2), lag: 0, irregular: false };
+    let mut tracker = Tracker::new(config, &providers, Mono::from_millis(FIRST_MS));
+    let (mut now_ms, mut number, mut random) = (FIRST_MS, 100, fastrand::Rng::with_seed(4));
+    let mut next_ms = now_ms;
+    let (mut halts, mut faults, mut longest) = (0, 0, 0);
+    while number < 2_000 {
+        if now_ms >= next_ms {
+            number += 1;
+            let gap_ms = (-12_000.0 * (1.0 - random.f64()).ln()) as u64;
+            next_ms = now_ms + gap_ms.max(1);
+            longest = longest.max(gap_ms);
+        }
+        let now = Now { mono: Mono::from_millis(now_ms), wall: Wall(now_ms as i64) };
+        for i in 0..providers.len() {
+            let (hash, parent) = (Sim::hash(number, 0), Sim::hash(number - 1, 0));
+            tracker.observe(now, i, HeadSeen { number, hash, parent, timestamp: now_ms / 1000 });
+        }
+        let agreed = tracker.agreed();
+        // As long as it takes to know the chain.
+        if number > 200 {
+            halts += usize::from(agreed.halted);
+            faults += agreed.upstreams.iter().filter(|u| matches!(u.standing, Standing::Fault(_))).count();
+        }
+        now_ms += 2_000;
+    }
+    assert!(
+        longest > 60_000,
+        "a regular chain would be halted after 50 s, and the longest wait was {longest} ms"
+    );
+    assert_eq!((halts, faults), (0, 0));
+    // It is still seen to halt.
+    let mut now = Now { mono: Mono::from_millis(now_ms), wall: Wall(now_ms as i64) };
+    let (hash, parent) = (Sim::hash(number, 0), Sim::hash(number - 1, 0));
+    let stands = HeadSeen { number, hash, parent, timestamp: now_ms / 1000 };
+    for _ in 0..150 {
+        now.mono = now.mono + Duration::from_secs(2);
+        (0..providers.len()).for_each(|i| tracker.observe(now, i, stands));
+    }
+    assert!(tracker.agreed().halted);
+}
+
+/// One that is always the last to show a block, and always within a poll, is found to stand still long before two
+/// block times are over.
+#[test]
+fn one_that_is_usually_quick_is_soon_found_to_stand_still() {
+    let mut sim = Sim::new(&[0, 1, 2], 12_000, 1_000);
+    sim.run(12_000 * 60, &mut |_| {});
+    assert_eq!(sim.standing(1), Standing::Serving);
+    sim.modes[1] = Mode::Stale(sim.tip(sim.now_ms));
+    // To the next block, and then three polls and some.
+    sim.run(12_000 - sim.now_ms % 12_000 + 6_000, &mut |_| {});
+    assert_eq!(sim.standing(1), faulted(Cause::Stalled));
+}

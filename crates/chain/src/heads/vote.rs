@@ -7,7 +7,7 @@ use std::{
 
 use seawall_model::Mono;
 
-use super::{HISTORY, Now, Tag, Tracker};
+use super::{HISTORY, Now, PATIENCE, Tag, Tracker};
 use crate::{Block, Hash};
 
 /// One provider's vote: divisible by any number of upstreams that it may be shared by, up to 16.
@@ -100,7 +100,7 @@ impl Tracker {
         let last_move =
             (0..self.members.len()).filter(|i| votes.vote(*i)).map(|i| self.members[i].moved).max();
         self.agreed.halted =
-            latest.is_some() && last_move.is_some_and(|at| now.mono.since(at) >= self.config.halt());
+            latest.is_some() && last_move.is_some_and(|at| now.mono.since(at) >= self.halts_after());
         self.agree_on_tags(now.mono);
     }
 
@@ -214,7 +214,20 @@ impl Tracker {
             })
     }
 
+    /// How long a silence of everybody means that the chain stands still.
+    fn halts_after(&self) -> Duration {
+        let regular = self.config.halt();
+        let unusual =
+            self.arrivals.threshold().map_or(Duration::ZERO, |t| t.saturating_add(self.config.poll));
+        unusual.clamp(regular, regular * PATIENCE)
+    }
+
     fn adopt(&mut self, block: Block, now: Mono) {
+        let stood = now.since(self.agreed.since);
+        // What stood still for longer than any chain is waited for was no accident, and says nothing of accidents.
+        if self.agreed.latest.is_some() && stood <= self.config.halt() * PATIENCE {
+            self.arrivals.note(stood);
+        }
         self.history.insert(block.number, block.hash);
         while self.history.len() > HISTORY {
             self.history.pop_first();
