@@ -53,6 +53,15 @@ pub enum Event {
         /// The agreed head then.
         agreed: Option<u64>,
     },
+    /// An upstream takes no new connections, though those made before still serve; or takes them again.
+    Stranded {
+        /// When.
+        at: Mono,
+        /// Whose.
+        upstream: ComponentId,
+        /// True if it takes none.
+        stranded: bool,
+    },
     /// An attempt failed through its upstream's fault: the first of its cause in a while.
     Fault {
         /// When.

@@ -29,12 +29,13 @@ use crate::{
     admission::CustomerKey,
     core::choose::MAX_UPSTREAMS,
     door::Door,
-    estate::GatewaySection,
+    estate::{GatewaySection, ProviderBudget},
     event::Events,
+    explain::{ExplainError, Explanation},
     feed::{self, Feeds},
     metrics,
     poll::{self, Poller},
-    pool::{CLASSES, Pool, PoolView},
+    pool::{Allowance, AllowanceView, CLASSES, Pool, PoolView, Spending},
     routes::Routes,
     worker::{self, Connections, Plan},
 };
@@ -130,12 +131,14 @@ impl Gateway {
 
     fn build(&self, section: &GatewaySection) -> Routes {
         let before = self.routes.load();
+        let allowances: Vec<_> = section.budgets.iter().map(|budget| allowance(budget, &before)).collect();
         let pools = section.pools.iter().map(|pool| {
             let seed = self.machine.seed.derive(pool.name.as_str());
             let old = before.named(pool.name.as_str()).filter(|old| same_kind(&old.section.kind, &pool.kind));
             let pool = Arc::new(Pool::new(
                 pool.clone(),
                 old.map(|p| &**p),
+                &allowances,
                 self.events.clone(),
                 seed_bits(seed),
                 self.machine.clock.mono(),
@@ -146,7 +149,16 @@ impl Gateway {
             pool
         });
         let access = Access::new(&section.auth, &before.access);
-        Routes::new(pools.collect(), access)
+        let pools = pools.collect();
+        let routes = Routes::new(pools, allowances, access);
+        self.turn(&routes);
+        routes
+    }
+
+    /// Looks at the providers' budgets, as once a second.
+    fn turn(&self, routes: &Routes) {
+        let (now, wall) = (self.machine.clock.mono(), self.machine.clock.wall());
+        routes.allowances.iter().for_each(|allowance| allowance.tick(now, wall));
     }
 
     /// Starts the workers, the head polls and the tick under `supervisor`.
@@ -192,7 +204,12 @@ impl Gateway {
                 () = shutdown.requested() => return Ok(()),
                 _ = tick.tick() => {
                     let now = self.machine.clock.mono();
-                    self.routes.load().pools().for_each(|pool| pool.set_hedges(now));
+                    let routes = self.routes.load();
+                    self.turn(&routes);
+                    for pool in routes.pools() {
+                        pool.set_hedges(now);
+                        pool.set_spills(now);
+                    }
                 }
             }
         }
@@ -232,6 +249,34 @@ impl Gateway {
     /// Every pool as it is now.
     pub fn pools(&self) -> Vec<PoolView> {
         self.routes.load().pools().map(|p| p.view(&self.machine.clock)).collect()
+    }
+
+    /// What would be done with `request` now, and why; `pool` is a name or a path, and needs to be said where
+    /// there are several. Nothing is changed by it.
+    pub fn explain(&self, pool: Option<&str>, request: &[u8]) -> Result<Explanation, ExplainError> {
+        crate::explain::explain(&self.routes.load(), pool, request, self.machine.clock.mono())
+    }
+
+    /// What is known of the providers' budgets, where the estate gives them any.
+    pub fn allowances(&self) -> Vec<AllowanceView> {
+        let now = self.machine.clock.mono();
+        self.routes.load().allowances.iter().map(|a| a.view(now)).collect()
+    }
+
+    /// What has been spent of the quotas, to be kept over a restart; nothing where there are none.
+    pub fn spending(&self) -> Vec<Spending> {
+        let routes = self.routes.load();
+        let with_quota = routes.allowances.iter().filter(|a| a.section.daily.or(a.section.monthly).is_some());
+        with_quota.map(|a| a.spending()).collect()
+    }
+
+    /// Takes in what was spent before a restart. Providers that have no budget any more are passed over.
+    pub fn recall(&self, spent: &Spending) {
+        let routes = self.routes.load();
+        if let Some(allowance) = routes.allowances.iter().find(|a| a.section.provider == spent.provider) {
+            allowance.recall(spent);
+        }
+        self.turn(&routes);
     }
 
     /// Where clients connect.
@@ -322,6 +367,11 @@ fn traffic(
         mean_us: (sum.busy_us - before.busy_us) / answered,
     };
     (attempts > 0).then(|| (upstream.component.clone(), Fact::Traffic(traffic)))
+}
+
+fn allowance(budget: &ProviderBudget, before: &Routes) -> Arc<Allowance> {
+    let known = before.allowances.iter().find(|a| a.section.provider == budget.provider);
+    Arc::new(Allowance::new(budget.clone(), known.map(|a| a.state.clone())))
 }
 
 fn check(section: &GatewaySection) -> Result<(), ReloadError> {

@@ -13,6 +13,7 @@ pub mod core;
 mod door;
 pub mod estate;
 mod event;
+mod explain;
 mod feed;
 mod forward;
 mod gateway;
@@ -28,8 +29,10 @@ mod worker;
 pub use account::{Account, Accounts, Ended, Tried, Wanted};
 pub use admission::{ModeSet, ModeView};
 pub use event::{Event, Events};
+pub use explain::{CallExplained, Candidate, ExplainError, ExplainRequest, Explanation};
 pub use gateway::{Gateway, NoSuchPool, NoSuchUpstream, ReloadError};
 pub use pool::{
-    AdmissionView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView, UpstreamView,
+    AdmissionView, AllowanceView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView, Spending,
+    UpstreamView,
 };
 pub use trace::Context;

@@ -13,14 +13,14 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 use seawall_chain::method::Class;
-use seawall_model::Cause;
+use seawall_model::{Cause, Mono};
 use seawall_runtime::{clock::Clock, metrics::Metrics};
 
 use crate::{
     admission::AdmissionCounts,
     core::{cache::Counts, line::Priority, mode::Mode},
     event::Events,
-    pool::Pool,
+    pool::{Allowance, AllowanceView, Pool},
     routes::Routes,
     worker::Connections,
 };
@@ -89,14 +89,23 @@ impl Family<'_, '_> {
 /// A counter of a pool's, and what it is called.
 type PoolCounter = (&'static str, &'static str, fn(&Pool) -> &AtomicU64);
 
-const POOL_COUNTERS: [PoolCounter; 9] = [
+const POOL_COUNTERS: [PoolCounter; 12] = [
     ("requests", "Calls received", |p| &p.state.counts.requests),
     ("refusals", "Calls answered with an error of the gateway's own", |p| &p.state.counts.failed),
     ("hedges", "Unplanned attempts begun because the first was slow", |p| &p.state.counts.hedges),
     ("retries", "Unplanned attempts begun because one failed", |p| &p.state.counts.retries),
     ("splits", "Unplanned attempts begun because a range was too large for one", |p| &p.state.counts.splits),
+    ("resends", "Unplanned attempts begun because a connection turned out closed", |p| {
+        &p.state.counts.resends
+    }),
+    ("widenings", "Unplanned attempts begun because a transaction was not yet taken", |p| {
+        &p.state.counts.widenings
+    }),
     ("budget_refusals", "Unplanned attempts that the budget did not allow", |p| {
         &p.state.counts.budget_refused
+    }),
+    ("spilled_attempts", "Attempts that went to a dearer tier than the cheapest", |p| {
+        &p.state.counts.spilled
     }),
     ("unknown_writes", "Writes whose outcome could not be found out", |p| &p.state.counts.unknown_writes),
     ("truncated_streams", "Answers that broke off after their first byte had gone out", |p| {
@@ -117,6 +126,8 @@ impl Collector for Reading {
             let of = |p: &Arc<Pool>| counter(&p.state.counts.api).load(Relaxed);
             f.counter(name, help, pools.iter().map(|p| (pool(p), of(p))))?;
         }
+        budgets(&mut f, &pools)?;
+        providers(&mut f, &routes.allowances, self.clock.mono())?;
         self.upstreams(&mut f, &pools)?;
         self.chains(&mut f, &pools)?;
         crate::feed::encode(&mut f, &pools)?;
@@ -192,6 +203,13 @@ impl Reading {
             "upstream_failures",
             "Attempts and polls that failed through the upstream's fault",
             failures,
+        )?;
+        let stranded =
+            each().map(|(p, i)| (upstream(p, i), f64::from(u8::from(p.upstreams[i].state.stranded()))));
+        f.gauge(
+            "upstream_stranded",
+            "1 while no new connection can be made to the upstream, though old ones serve",
+            stranded,
         )?;
         f.gauge(
             "in_flight",
@@ -278,6 +296,43 @@ fn caches(f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
     f.counter("cache_misses", "Calls whose answer might have been kept and was not", count(|c| &c.misses))?;
     f.counter("cache_evictions", "Kept answers that made room for others", count(|c| &c.evictions))?;
     f.gauge("cache_bytes", "What the kept answers take", caches().map(|(l, c)| (l, c.bytes() as f64)))
+}
+
+/// What shows that unplanned attempts keep within their budget: over any ten seconds they are no more than the
+/// share of the calls, or than ten times the floor.
+fn budgets(f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+    let granted = pools.iter().map(|p| (pool(p), p.state.budget().granted()));
+    f.counter("unplanned_attempts", "Hedges, retries, splits, resends and widenings together", granted)?;
+    let share = pools.iter().map(|p| (pool(p), p.section.budget_share));
+    f.gauge("budget_share", "Unplanned attempts allowed, as a share of calls over ten seconds", share)?;
+    let floor = pools.iter().map(|p| (pool(p), f64::from(p.section.budget_floor)));
+    f.gauge("budget_floor_per_second", "Unplanned attempts allowed whatever the share says", floor)
+}
+
+/// What is sent to providers of which the estate says what they allow.
+fn providers(f: &mut Family<'_, '_>, allowances: &[Arc<Allowance>], now: Mono) -> std::fmt::Result {
+    let views: Vec<_> = allowances.iter().map(|a| a.view(now)).collect();
+    let label = |v: &AllowanceView| v.provider.to_string();
+    let names: Vec<_> = views.iter().map(label).collect();
+    let each = || views.iter().zip(&names).map(|(v, name)| (v, vec![("provider", name.as_str())]));
+    f.counter("provider_requests", "Requests sent to the provider", each().map(|(v, l)| (l, v.requests)))?;
+    f.counter("provider_units", "Compute units sent to the provider", each().map(|(v, l)| (l, v.units)))?;
+    f.counter(
+        "provider_rate_refusals",
+        "Requests that the provider refused for their rate",
+        each().map(|(v, l)| (l, v.refusals)),
+    )?;
+    let learned = each().filter_map(|(v, l)| Some((l, v.learned_units_per_second?)));
+    f.gauge("provider_learned_units_per_second", "Rate that the provider is found to allow", learned)?;
+    let left = each().flat_map(|(v, l)| {
+        let periods = [("day", v.day_left), ("month", v.month_left)];
+        periods.into_iter().filter_map(move |(period, left)| {
+            let mut labels = l.clone();
+            labels.push(("period", period));
+            Some((labels, left? as f64))
+        })
+    });
+    f.gauge("provider_quota_left_units", "Compute units left of the provider's quota", left)
 }
 
 pub(crate) fn pool(p: &Pool) -> Labels<'_> {

@@ -1,5 +1,8 @@
 //! The active poll of every upstream's head, on the control threads.
 
+mod fresh;
+mod synthetic;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
@@ -29,6 +32,8 @@ use crate::{
     pool::{Pool, Upstream},
     routes::Routes,
 };
+
+pub(crate) use synthetic::has_call;
 
 /// Polls that were asked for come no closer together than this.
 const GAP: Duration = Duration::from_millis(40);
@@ -89,6 +94,7 @@ fn wanted(routes: &Routes) -> BTreeMap<u64, Arc<str>> {
 async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
     let mut link = None;
     let mut tags_at = Mono::ZERO;
+    let mut fresh = fresh::Due::default();
     loop {
         let Some((pool, i)) = find(&poller.routes.load(), &pool_name, id) else { return };
         let Some(evm) = pool.evm() else { return };
@@ -102,11 +108,16 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         let nudged_alone = pool.upstreams[i].state.nudges.notified();
         let upstream = &pool.upstreams[i];
         let mut line = Line::new(&poller, upstream, pool.section.hang, &mut link, &pool.state.feed);
+        fresh.renew(&mut line, &pool, i).await;
         let outcome = ask(&mut line, &pool, i, with_tags).await;
-        if outcome.is_err() {
-            link = None;
+        let answered = outcome.is_ok();
+        if !answered {
+            *line.link = None;
         }
         take(&poller, &pool, i, outcome);
+        if answered {
+            synthetic::probe(&mut line, &pool, i).await;
+        }
         let every = evm.poll;
         tokio::time::sleep(GAP).await;
         let until = poller.clock.instant(began + every);
@@ -209,9 +220,10 @@ async fn exchange(
     envelope::write_call(&mut body, "1", method, Some(params));
     let body = Bytes::from(body);
     // Never refused: it is what everything else goes by. But the provider counts it.
-    upstream.state.rate.take(poller.clock.mono());
+    upstream.take(poller.clock.mono(), method);
     let received = link.exchange(|| upstream.post(body), HOLD).await.map_err(|e| e.cause())?;
     upstream.state.heard(poller.clock.mono());
+    upstream.heed(poller.clock.mono(), &received.headers);
     if let Some(cause) = crate::call::status_fault(received.status) {
         return Err(cause);
     }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{access::Access, core::credential, pool::Pool};
+use crate::{
+    access::Access,
+    core::credential,
+    pool::{Allowance, Pool},
+};
 
 /// The routing table, swapped whole on a reload.
 #[derive(Default)]
@@ -10,13 +14,15 @@ pub(crate) struct Routes {
     /// Who may use them.
     pub(crate) access: Access,
     pools: Vec<Arc<Pool>>,
+    /// What providers allow, for those of which the estate says so.
+    pub(crate) allowances: Vec<Arc<Allowance>>,
     by_path: BTreeMap<Arc<str>, usize>,
 }
 
 impl Routes {
-    pub(crate) fn new(pools: Vec<Arc<Pool>>, access: Access) -> Self {
+    pub(crate) fn new(pools: Vec<Arc<Pool>>, allowances: Vec<Arc<Allowance>>, access: Access) -> Self {
         let by_path = pools.iter().enumerate().map(|(i, p)| (p.section.route.clone(), i)).collect();
-        Self { access, pools, by_path }
+        Self { access, pools, allowances, by_path }
     }
 
     /// The pool at a request's path: the one whose route it is, or, for an HTTP API, whose route it

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Cause {
     /// No connection could be made.
     Connect,
+    /// No new connection can be made, though those made before still serve.
+    FreshConnect,
     /// The connection ended before a whole answer had come.
     Reset,
     /// No answer within the attempt's time.
@@ -65,8 +67,9 @@ pub enum Blame {
 
 impl Cause {
     /// Every cause, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Connect,
+        Self::FreshConnect,
         Self::Reset,
         Self::Timeout,
         Self::Hang,
@@ -93,6 +96,7 @@ impl Cause {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::FreshConnect => "fresh_connect",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Hang => "hang",

@@ -12,7 +12,10 @@ use seawall_model::{
     estate::{Code, Need, Severity},
 };
 
-use crate::estate::{self, Estate, LoadError, Report, Surroundings};
+use crate::{
+    estate::{self, Estate, LoadError, Report, Surroundings},
+    output::table,
+};
 
 /// Checks an estate and shows every mistake at once
 ///
@@ -135,19 +138,6 @@ fn need(need: &Need) -> String {
         Need::Any(of) => format!("any of ({})", inner(of)),
         Need::AtLeast { k, of } => format!("{k} of ({})", inner(of)),
     }
-}
-
-/// Rows in columns, the last column ragged.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in rows {
-        let line: String = row.iter().zip(widths).map(|(cell, w)| format!("{cell:w$}  ")).collect();
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

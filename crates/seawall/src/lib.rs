@@ -4,6 +4,7 @@ pub mod check;
 pub mod daemon;
 pub mod demo;
 pub mod estate;
+pub mod explain;
 pub mod init;
 pub mod key;
 pub mod log;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, init, key, log, output, run, schema, version};
+use seawall::{check, demo, explain, init, key, log, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// Keeps blockchain, exchange and payment services up when the providers under them go down
@@ -24,6 +24,7 @@ struct Cli {
 enum Command {
     Init(init::InitArgs),
     Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         Command::Check(args) => written(run::surroundings(&SystemDisk, |with| {
             check::run(&args, with, output::colour_stdout(), out)
         })),
+        Command::Explain(args) => {
+            written(run::surroundings(&SystemDisk, |with| explain::run(&args, with, out)))
+        }
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),
         Command::Demo(args) => demo::run(args),

@@ -21,3 +21,16 @@ fn wants_colour() -> bool {
 pub fn error(message: &str) {
     let _ = writeln!(io::stderr(), "error: {message}");
 }
+
+/// Rows in columns, the last column ragged.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let line: String = row.iter().zip(widths).map(|(cell, w)| format!("{cell:w$}  ")).collect();
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}

@@ -1,6 +1,6 @@
 //! One attempt: a request sent to one upstream, and what came back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -122,8 +122,17 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
     Attempt { upstream, ended: now, took: now.since(began), end }
 }
 
-/// One exchange on a pooled connection or a fresh one.
+/// One exchange, heeding what the answer tells of its provider's limits.
 async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
+    let exchanged = unheeded(ask, upstream, now, body).await;
+    if let Ok((received, _)) = &exchanged {
+        ask.pool.upstreams[upstream].heed(ask.worker.clock.mono(), &received.headers);
+    }
+    exchanged
+}
+
+/// One exchange on a pooled connection or a fresh one.
+async fn unheeded(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
     let request = || {
@@ -134,7 +143,7 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
         }
         request
     };
-    target.state.rate.take(now);
+    target.take(now, &ask.name);
     if let Some(mut link) = worker.links.take(target.state.id, now)
         && link.is_alive().await
     {
@@ -145,7 +154,10 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
             Err(ExchangeError::Closed)
                 if ask.method.idempotent
                     && ask.method.class != Class::Write
-                    && ask.pool.state.budget().spend(worker.clock.mono()) => {}
+                    && ask.pool.state.budget().spend(worker.clock.mono()) =>
+            {
+                ask.pool.state.counts.resends.fetch_add(1, Relaxed);
+            }
             Err(e) => return Err(Failure::of(e.cause(), true)),
         }
     }

@@ -181,7 +181,7 @@ async fn upstreams(
 /// What the agreed head, or the estate, answers by itself.
 ///
 /// `eth_blockNumber` tells the block that `latest` is pinned to: any newer one could not be read yet.
-fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes> {
+pub(crate) fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> Option<Bytes> {
     let evm = pool.evm()?;
     let id = || Some(evm.chain_id()?.0);
     let result = match &*call.method {
@@ -292,7 +292,9 @@ pub(super) fn ask(worker: &Arc<Worker>, pool: &Arc<Pool>, heads: &Heads, call: &
     word(pool, heads, call).ask(worker, pool, heads, call)
 }
 
-fn pinned(
+/// Writes the call's parameters with its block tags replaced by what they mean now. Which block it reads, and
+/// whether anything was written.
+pub(crate) fn pinned(
     out: &mut Vec<u8>,
     evm: &EvmSection,
     method: &Method,

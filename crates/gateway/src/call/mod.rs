@@ -19,8 +19,8 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 
 pub(crate) use attempt::Ask;
-pub(crate) use entry::answer;
-pub(crate) use judge::{asked_wait, status_fault};
+pub(crate) use entry::{answer, known, pinned};
+pub(crate) use judge::{asked_wait, is_block, status_fault};
 pub(crate) use refusal::Refusal;
 pub(crate) use share::Flights;
 pub(crate) use trail::{By, Trail};

@@ -376,7 +376,7 @@ impl Ask {
                 let report = Report::Failed { cause: failure.cause, asked: failure.asked };
                 self.pool.settle(now, i, self.method.class, took, report);
             } else {
-                self.pool.unsettled(i, self.method.class, failure.cause);
+                self.pool.unsettled(now, i, self.method.class, failure.cause, failure.asked);
             }
         }
     }

@@ -258,7 +258,7 @@ fn state(pool: &Pool, i: usize, now: Mono, worker: &Worker) -> serde_json::Value
         (_, Some((cause, since)), _) => ("faulted", Some(cause), Some(since)),
         (_, None, Some((state, since))) => (state.as_str(), state.cause(), Some(since)),
         (_, None, None) if heads.unknown.has(i) => ("silent", None, Some(upstream.state.last_answer())),
-        (_, None, None) if !upstream.state.rate.has_room(now) => ("at its rate limit", None, None),
+        (_, None, None) if !upstream.has_room(now) => ("at its rate limit", None, None),
         (_, None, None) => ("admitting", None, None),
     };
     let since = since.filter(|s| *s > Mono::ZERO).map(|s| worker.clock.wall_at(now, s).to_string());

@@ -145,7 +145,9 @@ async fn send(ask: Arc<Ask>, hash: Hash, width: u32, heads: &Heads, deadline: Mo
                 pool.choose(clock.mono(), ask.method.class, heads, Set::ALL.without(race.tried), race.tried)
         {
             // One that reached nobody is still on its first way; anything else is an attempt more.
-            if ledger.nobody_reached() || pool.state.budget().spend(clock.mono()) {
+            let on_its_way = ledger.nobody_reached();
+            if on_its_way || pool.state.budget().spend(clock.mono()) {
+                pool.state.counts.widenings.fetch_add(u64::from(!on_its_way), Relaxed);
                 race.start(next);
             }
         }

@@ -21,6 +21,8 @@ pub struct Budget {
     now: u64,
     calls: u64,
     extra: u64,
+    /// Attempts granted since the start.
+    granted: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,13 +46,18 @@ impl Budget {
     /// A budget of `share` of the calls, and at least `floor` attempts a second.
     pub fn new(share: f64, floor: u32) -> Self {
         let buckets = [Bucket::default(); BUCKETS];
-        Self { share, floor: u64::from(floor) * 10, buckets, now: 0, calls: 0, extra: 0 }
+        Self { share, floor: u64::from(floor) * 10, buckets, now: 0, calls: 0, extra: 0, granted: 0 }
     }
 
     /// Takes over a new share and floor; what was spent stays spent.
     pub fn set(&mut self, share: f64, floor: u32) {
         self.share = share;
         self.floor = u64::from(floor) * 10;
+    }
+
+    /// Attempts granted since the start: every hedge, retry, part, widening and repeated sending.
+    pub fn granted(&self) -> u64 {
+        self.granted
     }
 
     /// A call came in.
@@ -67,6 +74,7 @@ impl Budget {
         if granted {
             self.buckets[(self.now % BUCKETS as u64) as usize].extra += 1;
             self.extra += 1;
+            self.granted += 1;
         }
         granted
     }

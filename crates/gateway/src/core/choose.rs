@@ -35,6 +35,11 @@ impl Set {
         Self(self.0 & other.0)
     }
 
+    /// Those in either.
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those in this one only.
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -80,7 +85,7 @@ pub struct Load {
 
 impl Load {
     /// Expected wait, over the weight: lower is better.
-    fn cost(self) -> u128 {
+    pub fn cost(self) -> u128 {
         // A weight of 0 takes traffic only while nobody else may.
         match self.weight {
             0 => u128::MAX,

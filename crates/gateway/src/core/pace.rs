@@ -24,6 +24,8 @@ const HEDGE_UNKNOWN: Duration = Duration::from_millis(200);
 const SLOW_FACTOR: u64 = 10;
 /// if it took at least this long, in microseconds.
 const SLOW_MIN_US: u64 = 100_000;
+/// An upstream that has been slow for this long without a break has a new past: it is far away now, not unwell.
+const REBASE: Duration = Duration::from_secs(600);
 
 /// The pace of one upstream in one method class.
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ pub struct Pace {
     last: Mono,
     /// Slow-moving mean over calls that were not slow: the upstream's own past.
     usual_us: f64,
+    /// Since when every answer has been slow.
+    slow_since: Option<Mono>,
     halves: Option<Box<Halves>>,
 }
 
@@ -44,21 +48,25 @@ struct Halves {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { mean_us: 0.0, last: Mono::ZERO, usual_us: 0.0, halves: None }
+        Self { mean_us: 0.0, last: Mono::ZERO, usual_us: 0.0, slow_since: None, halves: None }
     }
 }
 
 impl Pace {
-    /// A whole answer came after `us` microseconds.
-    pub fn answered(&mut self, now: Mono, us: u64) {
+    /// A whole answer came after `us` microseconds. True if that is slow for this upstream.
+    pub fn answered(&mut self, now: Mono, us: u64) -> bool {
         self.penalise(now, us);
-        if !self.is_slow(us) {
-            let weight = if self.usual_us == 0.0 { 1.0 } else { 0.002 };
+        let slow = self.is_slow(us);
+        let rebased = slow && now.since(*self.slow_since.get_or_insert(now)) >= REBASE;
+        if !slow || rebased {
+            let weight = if self.usual_us == 0.0 || rebased { 1.0 } else { 0.002 };
             self.usual_us += weight * (us as f64 - self.usual_us);
+            self.slow_since = None;
         }
         let halves = self.halves.get_or_insert_with(|| Box::new(Halves::new(now)));
         halves.turn(now);
         halves.current.saturating_record(us.clamp(1, MAX_US));
+        slow && !rebased
     }
 
     /// A failure, or a wait that was given up: for the choice it counts like an answer that took `us`.
@@ -156,6 +164,18 @@ mod tests {
             far.answered(Mono::from_millis(i), 80_000);
         }
         assert!(!far.is_slow(400_000), "it always was far away");
+    }
+
+    #[test]
+    fn slow_for_long_enough_is_the_new_past() {
+        let mut p = Pace::default();
+        let second = |s: u64| Mono::from_millis(1_000 * s);
+        for s in 0..100 {
+            assert!(!p.answered(second(s), 5_000));
+        }
+        assert!((100..700).all(|s| p.answered(second(s), 400_000)));
+        assert!(!p.answered(second(700), 400_000));
+        assert!(!p.answered(second(701), 400_000));
     }
 
     #[test]

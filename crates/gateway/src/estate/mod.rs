@@ -9,6 +9,7 @@ mod headers;
 mod network;
 mod paths;
 mod pool;
+mod provider;
 pub mod raw;
 mod sockets;
 pub mod tell;
@@ -22,6 +23,7 @@ pub use admission::{AdmissionSection, Pattern};
 pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
 pub use paths::{ID, IdAt, LookupRule, Named, PathRule, Piece};
+pub use provider::{Costs, ProviderBudget};
 pub use sockets::SocketLimits;
 pub use tell::Tell;
 pub use tls::{CertificateSection, ClientAuth, TlsSection};
@@ -46,6 +48,8 @@ pub struct GatewaySection {
     pub limits: Limits,
     /// Who may use them.
     pub auth: AuthSection,
+    /// What providers allow, where the estate says so, in name order.
+    pub budgets: Vec<ProviderBudget>,
     /// The pools, in name order.
     pub pools: Vec<PoolSection>,
 }
@@ -104,6 +108,8 @@ pub struct PoolSection {
     pub admission: AdmissionSection,
     /// What tells who makes requests, if they are to be counted.
     pub affected: Option<Arc<AffectedSection>>,
+    /// A cost tier whose answers take longer than this spills over into the next.
+    pub tier_latency: Option<Duration>,
 }
 
 /// What the upstreams of a pool speak.
@@ -224,6 +230,8 @@ pub struct UpstreamSection {
     pub provider: Name,
     /// Where, if told.
     pub region: Option<Name>,
+    /// Cost tier: those of the lowest are asked first, the others on demand.
+    pub tier: u8,
     /// Share of traffic relative to its peers (100 is usual; 0 takes none while another lives).
     pub weight: u32,
     /// Most requests a second it may be sent, if limited.

@@ -58,6 +58,13 @@ pub(super) fn validate(
     };
     let is_chain = pool.kind.as_ref()?.value != RawKind::Http;
     let admission = admission::validate(pool.admission.as_ref(), is_chain, problems);
+    let tier_latency = pool.tier_latency.map(|at| time(at, "tier_latency", problems));
+    if let (Some(at), Some([first, rest @ ..])) = (pool.tier_latency, upstreams.as_deref())
+        && rest.iter().all(|u| u.tier == first.tier)
+    {
+        let problem = Problem::new(Code::Contradiction, at.place, "`tier_latency` in a pool of one tier");
+        problems.report(problem.help("give the dearer upstreams a `tier` above 0, or remove it"));
+    }
     let kind = match pool.kind.as_ref()?.value {
         RawKind::Evm => chain(raw, Family::Evm, problems).map(PoolKind::Evm),
         RawKind::Bitcoin => chain(raw, Family::Bitcoin, problems).map(PoolKind::Evm),
@@ -83,6 +90,10 @@ pub(super) fn validate(
         tell: Tell::of(&pool.headers),
         admission: admission?,
         affected,
+        tier_latency: match tier_latency {
+            Some(good) => Some(good?),
+            None => None,
+        },
     })
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use seawall_model::{
     Name, choice,
-    estate::{At, Decode, Node, Problems, SecretSource, Table},
+    estate::{At, Decode, Node, Problems, RawProvider, SecretSource, Table},
     section,
     units::{Bytes, Percent, Rate},
 };
@@ -29,6 +29,8 @@ pub struct RawGateway {
     pub auth: Option<At<RawAuth>>,
     /// `[limits]`.
     pub limits: RawLimits,
+    /// `[providers]`, for what each allows.
+    pub providers: Table<RawProvider>,
     /// `[pools]`.
     pub pools: Table<RawPool>,
 }
@@ -159,6 +161,9 @@ section! {
         admission: At<RawAdmission>, optional;
         /// What tells who makes requests, so that it is known afterwards who was affected; not counted if absent.
         affected: At<RawAffected>, optional;
+        /// A dearer tier is asked as well while nine in ten answers of the cheaper ones take longer than this; only
+        /// when the cheaper ones cannot be asked, if absent.
+        tier_latency: At<Duration>, optional;
         /// The upstreams.
         upstreams: Vec<At<RawUpstream>>, default([]);
     }
@@ -195,6 +200,8 @@ section! {
         ws_url: At<UrlSource>, optional;
         /// Who operates it, as in `alchemy` or `aws/us-east-1`.
         provider: At<String>, required;
+        /// Cost tier: those of the lowest are asked first, the others on demand.
+        tier: At<u32>, default(0);
         /// Share of traffic relative to its peers; 0 takes none while another lives.
         weight: At<u32>, default(100);
         /// Most requests it may be sent; no limit if absent. Counted in whole requests a second.

@@ -8,6 +8,8 @@ use seawall_model::{
     units::Rate,
 };
 
+use crate::core::tiers::MAX_TIERS;
+
 use super::{
     Socket, UpstreamSection,
     raw::{RawPool, RawUpstream},
@@ -17,6 +19,9 @@ use super::{
 
 /// Most weight of an upstream.
 const MAX_WEIGHT: u32 = 1_000_000;
+
+/// Highest cost tier.
+const MAX_TIER: u32 = MAX_TIERS as u32 - 1;
 
 /// Judges a pool's upstreams and declares the pool and them in `graph`, good or bad. `None` if any is bad.
 pub(super) fn validate(
@@ -77,6 +82,7 @@ fn one(
     let socket = raw.ws_url.as_ref().map(|url| target_of_socket(url, resolve, problems));
     let headers = raw.headers.validate(resolve, problems);
     let weight = within(raw.weight, 0, MAX_WEIGHT, "weight", u32::to_string, problems);
+    let tier = within(raw.tier, 0, MAX_TIER, "tier", u32::to_string, problems);
     let rate = match raw.rate {
         Some(at) => Some(rate(at, problems)?),
         None => None,
@@ -94,6 +100,7 @@ fn one(
         headers: headers?,
         provider: operator.provider,
         region: operator.region,
+        tier: u8::try_from(tier?).ok()?,
         weight: weight?,
         rate,
         path_of: raw.path_of.as_ref().map(|at| at.value.clone()),

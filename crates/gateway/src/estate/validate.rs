@@ -40,6 +40,7 @@ pub fn validate(
         problems.report(Problem::new(Code::Limit, None, message));
         return None;
     }
+    let budgets = super::provider::validate(&raw.providers, problems);
     let auth = access::validate(raw.auth.as_ref(), &raw.pools, resolve, problems);
     let certificates = tls.iter().flatten().any(|tls| tls.clients != ClientAuth::Off);
     let there_is = Showable { auth: raw.auth.as_ref().map(|at| &at.value), certificates };
@@ -68,6 +69,7 @@ pub fn validate(
         workers: raw.workers,
         limits: limits?,
         auth: auth?,
+        budgets: budgets?,
         pools: whole?,
     })
 }

@@ -98,7 +98,7 @@ async fn exchange(
     let unsent = |cause| Lost { cause, sent: false };
     let now = worker.clock.mono();
     let _in_flight = upstream.state.begin(onward.class);
-    upstream.state.rate.take(now);
+    upstream.take(now, onward.method.as_str());
     let mut idle = worker.links.take(upstream.state.id, now);
     if let Some(link) = &mut idle
         && !link.is_alive().await
@@ -126,6 +126,7 @@ async fn exchange(
     let received = link.exchange(|| request, worker.limits.verified_answer).await;
     upstream.state.heard(worker.clock.mono());
     let received = received.map_err(|e| Lost { cause: e.cause(), sent: true })?;
+    upstream.heed(worker.clock.mono(), &received.headers);
     Ok(Got { upstream: i, received, link })
 }
 

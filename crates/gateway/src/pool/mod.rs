@@ -1,6 +1,7 @@
 //! A pool at work: who may take a call now, and what every attempt teaches.
 
 mod paths;
+mod provider;
 mod settle;
 mod upstream;
 mod view;
@@ -25,6 +26,8 @@ use seawall_model::{Cause, ComponentId, Mono};
 use tokio::sync::{Notify, futures::Notified};
 
 pub(crate) use paths::Paths;
+pub(crate) use provider::Allowance;
+pub use provider::{AllowanceView, Spending};
 pub(crate) use settle::Report;
 pub(crate) use upstream::{CLASSES, Upstream, UpstreamState};
 pub use view::{
@@ -36,10 +39,12 @@ use crate::{
     call::Ask,
     core::{
         accepted::Accepted,
-        breaker::Admission,
+        breaker::{Admission, Breaker},
         budget::Budget,
         cache::Cache,
         choose::{Set, choose},
+        fate::Fates,
+        tiers::{Spills, Tiers},
     },
     estate::{PoolKind, PoolSection},
     event::Events,
@@ -51,13 +56,19 @@ use crate::{
 /// After a good answer an upstream counts as alive for this long, whatever its polls say.
 const ALIVE: Duration = Duration::from_secs(3);
 
+/// An ejected upstream is left to the gateway's own probes for two polls and this long before a client's call
+/// finds out.
+const OWN_PROBE: Duration = Duration::from_secs(1);
+
 /// A pool as the estate has it now, over the state that outlives reloads.
 pub(crate) struct Pool {
     pub(crate) section: PoolSection,
     pub(crate) component: ComponentId,
     pub(crate) upstreams: Vec<Upstream>,
-    /// The upstreams of each provider.
-    pub(crate) providers: Vec<Set>,
+    /// Who falls together.
+    pub(crate) fates: Fates,
+    /// Who is asked first.
+    pub(crate) tiers: Tiers,
     /// Answers that are kept, if the estate has any kept.
     pub(crate) cache: Option<Arc<Cache>>,
     /// Which upstreams are other ways to the same thing.
@@ -65,9 +76,26 @@ pub(crate) struct Pool {
     pub(crate) state: Arc<PoolState>,
 }
 
+/// Who may take a call, and from whom one is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    /// Those with a sound chain that are not cordoned.
+    pub(crate) sound: Set,
+    /// Of these, those whose breakers admit.
+    pub(crate) admitting: Set,
+    /// Those that may be asked: the admitting ones, or all if none is, as far as rates allow.
+    pub(crate) eligible: Set,
+    /// Those of them that are below their limits.
+    pub(crate) roomy: Set,
+    /// Those of them that are asked first: of another fate than those tried, of the cheapest tier.
+    pub(crate) from: Set,
+}
+
 /// What a pool remembers across reloads.
 pub(crate) struct PoolState {
     pub(crate) budget: Mutex<Budget>,
+    /// Which tiers spill over into dearer ones.
+    pub(crate) spills: Spills,
     /// When to hedge, per class, in microseconds.
     hedge_us: [AtomicU64; CLASSES],
     /// What is known of the upstreams' heads, swapped whole.
@@ -104,6 +132,8 @@ pub(crate) struct PoolCounts {
     pub(crate) hedges: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) splits: AtomicU64,
+    pub(crate) resends: AtomicU64,
+    pub(crate) widenings: AtomicU64,
     pub(crate) budget_refused: AtomicU64,
     pub(crate) unknown_writes: AtomicU64,
     pub(crate) truncated_streams: AtomicU64,
@@ -111,6 +141,8 @@ pub(crate) struct PoolCounts {
     /// Requests and calls refused for who sent them.
     pub(crate) denials: Denials,
     pub(crate) api: ApiCounts,
+    /// Attempts that went to a tier above the cheapest.
+    pub(crate) spilled: AtomicU64,
 }
 
 impl Pool {
@@ -118,6 +150,7 @@ impl Pool {
     pub(crate) fn new(
         section: PoolSection,
         before: Option<&Pool>,
+        allowances: &[Arc<Allowance>],
         events: Events,
         seed: u64,
         now: Mono,
@@ -127,17 +160,18 @@ impl Pool {
             let next = provider_index.len();
             provider_index.entry(upstream.provider.clone()).or_insert(next);
         }
-        let mut providers = vec![Set::NONE; provider_index.len()];
+        let operators: Vec<_> =
+            section.upstreams.iter().map(|u| (u.provider.clone(), u.region.clone())).collect();
+        let (fates, tiers) = (Fates::new(&operators), Tiers::new(section.upstreams.iter().map(|u| u.tier)));
         let upstreams: Vec<_> = section
             .upstreams
             .iter()
-            .enumerate()
-            .map(|(i, u)| {
+            .map(|u| {
                 let provider = provider_index[&u.provider];
-                providers[provider].insert(i);
                 let kept = before.and_then(|p| p.upstreams.iter().find(|old| same_endpoint(&old.section, u)));
                 let state = kept.map_or_else(|| Arc::new(UpstreamState::new()), |old| old.state.clone());
-                Upstream::new(u.clone(), section.upstream_component(u), provider, state)
+                let allowance = allowances.iter().find(|a| a.section.provider == u.provider).cloned();
+                Upstream::new(u.clone(), section.upstream_component(u), provider, allowance, state)
             })
             .collect();
         let state = match before {
@@ -148,7 +182,7 @@ impl Pool {
         state.admission.take_over(&section.admission);
         let cache = cache(&section, before, seed);
         let paths = Paths::new(&section.upstreams);
-        Self { component: section.component(), section, upstreams, providers, paths, cache, state }
+        Self { component: section.component(), section, upstreams, fates, tiers, paths, cache, state }
     }
 
     /// Would the state kept by index hold for these upstreams too?
@@ -188,12 +222,13 @@ impl Pool {
         sound
     }
 
-    /// Chooses where a call of `class` goes, leaving out `tried` and, while others are left, the
-    /// providers in it.
+    /// Chooses where a call of `class` goes, leaving out `tried` and, while others are left, whoever shares its
+    /// fate: of its provider, or at least of its region. Of the others the cheapest tier is asked.
     ///
     /// An upstream that is due to be found out about is chosen first. If no breaker admits, those whose
-    /// heads still come in are used all the same: the last sound upstream is never ejected. One whose rate is
-    /// spent is not chosen in any case.
+    /// heads still come in are used all the same: the last sound upstream is never ejected. One that takes no
+    /// new connections, or whose provider refuses more, is chosen while nobody else may be; one whose rate or whose
+    /// provider's budget is spent is not chosen in any case.
     pub(crate) fn choose(
         &self,
         now: Mono,
@@ -202,6 +237,22 @@ impl Pool {
         within: Set,
         tried: Set,
     ) -> Option<usize> {
+        let field = self.field(now, class, heads, within, tried);
+        if field.admitting != field.sound
+            && let Some(due) = self.probe_due(now, class, field.sound.without(field.admitting))
+        {
+            return Some(due);
+        }
+        let from = field.from;
+        let chosen = choose(from, Set::NONE, self.random(), |i| self.upstreams[i].load(class))?;
+        if !self.tiers.are_one() && !self.tiers.is_first(chosen) {
+            self.state.counts.spilled.fetch_add(1, Relaxed);
+        }
+        Some(chosen)
+    }
+
+    /// Who may take a call of `class` now, of those `within` and not `tried`. Nothing is changed by asking.
+    pub(crate) fn field(&self, now: Mono, class: Class, heads: &Heads, within: Set, tried: Set) -> Field {
         let sound = self.sound(heads, now).and(within).without(tried);
         let mut admitting = Set::NONE;
         for i in sound.iter() {
@@ -209,15 +260,14 @@ impl Pool {
                 admitting.insert(i);
             }
         }
-        if admitting != sound
-            && let Some(due) = self.probe_due(now, class, sound.without(admitting))
-        {
-            return Some(due);
-        }
         let mut eligible = if admitting.is_empty() { sound } else { admitting };
+        let mut settled = Set::NONE;
         for i in eligible.iter() {
-            if !self.upstreams[i].state.rate.has_room(now) {
+            let upstream = &self.upstreams[i];
+            if !upstream.has_room(now) {
                 eligible.remove(i);
+            } else if !upstream.is_second_choice(now) {
+                settled.insert(i);
             }
         }
         // Who was let in is not sent away again: where everybody is at the limit, the limit is a wish.
@@ -227,17 +277,23 @@ impl Pool {
                 roomy.remove(i);
             }
         }
-        let eligible = if roomy.is_empty() { eligible } else { roomy };
-        choose(eligible, self.shared_fate(tried), self.random(), |i| self.upstreams[i].load(class))
+        let rather = |some: Set, all: Set| if some.is_empty() { all } else { some };
+        let first = rather(settled, eligible);
+        let mut from = self.fates.apart(rather(first.and(roomy), first), tried);
+        if !self.tiers.are_one() {
+            from = self.tiers.cheapest(from, |tier| self.state.spills.spills(now, class, tier));
+        }
+        Field { sound, admitting, eligible, roomy, from }
     }
 
-    /// Those of `within` that are not at their limit and whose breakers let a call go, if only to find out. Nobody else is worth a hedge: the
-    /// first attempt may still be answered, and an ejected upstream is to be left alone.
+    /// Those of `within` that are not at their limit and whose breakers let a call go, if only to find out. Nobody else
+    /// is worth a hedge: the first attempt may still be answered, and an ejected upstream, or one whose provider refuses
+    /// more, is to be left alone.
     pub(crate) fn open(&self, now: Mono, class: Class, within: Set) -> Set {
         let mut open = Set::NONE;
         for (i, upstream) in self.upstreams.iter().enumerate().filter(|(i, _)| within.has(*i)) {
-            let admission = upstream.state.learned().breakers[class as usize].admission(now);
-            if admission != Admission::No && self.has_room(i, class) {
+            let may_go = self.may_go(now, class, &upstream.state.learned().breakers[class as usize]);
+            if may_go && !upstream.is_second_choice(now) && self.has_room(i, class) {
                 open.insert(i);
             }
         }
@@ -263,30 +319,31 @@ impl Pool {
         within: Set,
         tried: Set,
     ) -> Option<usize> {
-        self.choose(now, class, heads, within.without(self.shared_fate(tried)), tried)
+        self.choose(now, class, heads, within.without(self.fates.of_providers(tried)), tried)
     }
 
-    /// All upstreams whose provider is in `tried`.
-    fn shared_fate(&self, tried: Set) -> Set {
-        let mut fate = Set::NONE;
-        for i in tried.iter() {
-            fate = Set(fate.0 | self.providers[self.upstreams[i].provider].0);
+    /// Does the breaker let a client's call go, if only to find out? Where the gateway's own calls can find out,
+    /// they have the time for it first.
+    fn may_go(&self, now: Mono, class: Class, breaker: &Breaker) -> bool {
+        match breaker.admission(now) {
+            Admission::Yes => true,
+            Admission::No => false,
+            Admission::Probe => match self.evm() {
+                Some(evm) if crate::poll::has_call(class) => breaker.overdue(now) >= evm.poll * 2 + OWN_PROBE,
+                Some(_) | None => true,
+            },
         }
-        fate
     }
 
     fn probe_due(&self, now: Mono, class: Class, ejected: Set) -> Option<usize> {
         for i in ejected.iter() {
             let mut learned = self.upstreams[i].state.learned();
             let breaker = &mut learned.breakers[class as usize];
-            match breaker.admission(now) {
-                Admission::Probe => {
-                    breaker.probe(now);
-                    drop(learned);
-                    self.tell_breaker(now, i, class);
-                    return Some(i);
-                }
-                Admission::Yes | Admission::No => {}
+            if breaker.admission(now) == Admission::Probe && self.may_go(now, class, breaker) {
+                breaker.probe(now);
+                drop(learned);
+                self.tell_breaker(now, i, class);
+                return Some(i);
             }
         }
         None
@@ -295,6 +352,30 @@ impl Pool {
     /// When to send a second attempt after the first.
     pub(crate) fn hedge_after(&self, class: Class) -> Duration {
         Duration::from_micros(self.state.hedge_us[class as usize].load(Relaxed))
+    }
+
+    /// Looks which tiers are too slow, or gone, and so spill over into dearer ones.
+    pub(crate) fn set_spills(&self, now: Mono) {
+        if self.tiers.are_one() {
+            return;
+        }
+        let heads = self.state.heads.load();
+        let sound = self.sound(&heads, now);
+        let objective = self.section.tier_latency.map_or(u64::MAX, |t| t.as_micros() as u64);
+        for class in Class::ALL {
+            for (tier, members) in self.tiers.iter() {
+                let serving: Vec<_> =
+                    sound.and(members).iter().filter(|i| self.upstreams[*i].state.admits(class)).collect();
+                let took = |i: &usize| {
+                    let mut learned = self.upstreams[*i].state.learned();
+                    let pace = &mut learned.paces[class as usize];
+                    let p90 = pace.quantile(now, 0.9);
+                    p90.or(Some(pace.mean_us()).filter(|us| *us > 0))
+                };
+                let best = serving.iter().filter_map(took).min();
+                self.state.spills.note(now, class, tier, best, objective, serving.is_empty());
+            }
+        }
     }
 
     /// Recomputes from the paces of the upstreams when to hedge.
@@ -311,11 +392,14 @@ impl Pool {
 
     /// Those that are not known to be unable to do what is asked.
     pub(crate) fn able(&self, now: Mono, ask: &Ask) -> Set {
+        self.able_for(now, &ask.name, ask.age())
+    }
+
+    /// As [`Self::able`], for a call of method `name` that reads this far below the agreed head.
+    pub(crate) fn able_for(&self, now: Mono, name: &str, age: Option<u64>) -> Set {
         let mut able = Set::ALL;
         for (i, upstream) in self.upstreams.iter().enumerate() {
-            if upstream.state.cannot_some()
-                && upstream.state.learned().cannot.cannot(now, &ask.name, ask.age())
-            {
+            if upstream.state.cannot_some() && upstream.state.learned().cannot.cannot(now, name, age) {
                 able = able.without(Set(1 << i));
             }
         }
@@ -362,6 +446,7 @@ impl PoolState {
                 Some(before) => before.state.budget().clone(),
                 None => Budget::new(section.budget_share, section.budget_floor),
             }),
+            spills: Spills::default(),
             hedge_us: std::array::from_fn(|_| AtomicU64::new(hedge)),
             heads: ArcSwap::from_pointee(heads),
             tracker: Mutex::new(tracker),

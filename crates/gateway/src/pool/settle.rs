@@ -10,7 +10,10 @@ use seawall_model::{Cause, Mono};
 
 use super::{Pool, upstream::Learned};
 use crate::{
-    core::breaker::{Admission, State},
+    core::{
+        breaker::{Admission, Answered, State},
+        throttle::Slowed,
+    },
     event::Event,
 };
 
@@ -42,16 +45,46 @@ impl Pool {
         match report {
             Report::Answered => {
                 let mut learned = state.learned();
-                state.pace(&mut learned, now, class, took);
+                let slow = state.pace(&mut learned, now, class, took);
                 state.weigh(&mut learned, now, class, took);
-                if learned.breakers[class as usize].succeed(now) {
-                    state.publish(&learned);
-                    drop(learned);
-                    self.tell_breaker(now, i, class);
+                match learned.breakers[class as usize].succeed(now, slow) {
+                    Answered::Same => {}
+                    Answered::Readmitted => {
+                        state.publish(&learned);
+                        drop(learned);
+                        self.tell_breaker(now, i, class);
+                    }
+                    Answered::TooSlow => {
+                        drop(learned);
+                        self.too_slow(now, i, class);
+                    }
                 }
             }
             Report::Failed { cause, asked } => self.failed(now, i, class, took, cause, asked),
         }
+    }
+
+    /// Too many of upstream `i`'s answers are slow by its own past: it is ejected, if others are left.
+    fn too_slow(&self, now: Mono, i: usize, class: Class) {
+        let state = &self.upstreams[i].state;
+        let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_eject = self.others_admit(now, i, class);
+        let mut learned = state.learned();
+        let breaker = &mut learned.breakers[class as usize];
+        // Others may have changed it while the lock was waited for.
+        match breaker.state() {
+            State::Admitting | State::Probing { .. } if may_eject => {
+                breaker.eject(now, Cause::Slow, None, self.random());
+                learned.failures_by_cause[Cause::Slow as usize] += 1;
+                self.tell_fault(&mut learned, now, i, Cause::Slow);
+            }
+            State::Probing { .. } => breaker.readmit(now),
+            State::Admitting | State::Ejected { .. } => return,
+        }
+        learned.ejected_whole &= !(1 << class as u32);
+        state.publish(&learned);
+        drop(learned);
+        self.tell_breaker(now, i, class);
     }
 
     fn failed(
@@ -65,6 +98,11 @@ impl Pool {
     ) {
         let state = &self.upstreams[i].state;
         state.counts.failures[class as usize].fetch_add(1, Relaxed);
+        if self.slowed(now, i, cause, asked) {
+            let mut learned = state.learned();
+            learned.failures_by_cause[cause as usize] += 1;
+            return self.tell_fault(&mut learned, now, i, cause);
+        }
         let _one_at_a_time = self.state.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let may_eject = self.others_admit(now, i, class);
         let mut learned = state.learned();
@@ -78,10 +116,10 @@ impl Pool {
         let changed = match asked {
             // It said so itself: no need to see more of it.
             Some(wait) if may_eject && breaker.state() == State::Admitting => {
-                breaker.eject(now, cause, Some(wait));
+                breaker.eject(now, cause, Some(wait), self.random());
                 true
             }
-            Some(_) | None => breaker.fail(now, cause, may_eject),
+            Some(_) | None => breaker.fail(now, cause, may_eject, self.random()),
         };
         if changed {
             learned.ejected_whole &= !(1 << class as u32);
@@ -91,8 +129,18 @@ impl Pool {
         }
     }
 
+    /// Where the provider has a budget, a refusal for its rate means that less is sent to it from now on. True if
+    /// that is likely to help, so that nobody needs to be ejected.
+    fn slowed(&self, now: Mono, i: usize, cause: Cause, asked: Option<Duration>) -> bool {
+        match &self.upstreams[i].allowance {
+            Some(allowance) if cause == Cause::RateLimited => allowance.refused(now, asked) == Slowed::Yes,
+            Some(_) | None => false,
+        }
+    }
+
     /// A failure in a call that failed everywhere: it is counted, and held against nobody.
-    pub(crate) fn unsettled(&self, i: usize, class: Class, cause: Cause) {
+    pub(crate) fn unsettled(&self, now: Mono, i: usize, class: Class, cause: Cause, asked: Option<Duration>) {
+        self.slowed(now, i, cause, asked);
         let state = &self.upstreams[i].state;
         state.counts.attempts[class as usize].fetch_add(1, Relaxed);
         state.counts.failures[class as usize].fetch_add(1, Relaxed);
@@ -111,7 +159,7 @@ impl Pool {
             }
             let mut learned = state.learned();
             if learned.breakers[class as usize].state() == State::Admitting {
-                learned.breakers[class as usize].eject(now, cause, None);
+                learned.breakers[class as usize].eject(now, cause, None, self.random());
                 learned.ejected_whole |= 1 << class as u32;
                 state.publish(&learned);
                 last = Some(learned.breakers[class as usize].state());
@@ -129,13 +177,25 @@ impl Pool {
             drop(learned);
             return self.readmit_whole(now, i);
         };
-        learned.poll_failures += 1;
+        learned.poll_failures += u32::from(!self.slowed(now, i, cause, None));
         learned.failures_by_cause[cause as usize] += 1;
         self.tell_fault(&mut learned, now, i, cause);
         let tripped = learned.poll_failures >= POLLS;
         drop(learned);
         if tripped {
             self.eject_all(now, i, cause);
+        }
+    }
+
+    /// A fresh connection to upstream `i` could be opened, or not though those made before still serve.
+    pub(crate) fn dialled(&self, now: Mono, i: usize, came: bool) {
+        let state = &self.upstreams[i].state;
+        if state.set_stranded(!came) {
+            let upstream = self.upstreams[i].component.clone();
+            self.state.events.send(Event::Stranded { at: now, upstream, stranded: !came });
+        }
+        if !came {
+            state.learned().failures_by_cause[Cause::FreshConnect as usize] += 1;
         }
     }
 
@@ -176,7 +236,7 @@ impl Pool {
         self.sound(&heads, now).iter().any(|o| o != i && self.upstreams[o].state.admits(class))
     }
 
-    pub(super) fn tell_breaker(&self, now: Mono, i: usize, class: Class) {
+    pub(crate) fn tell_breaker(&self, now: Mono, i: usize, class: Class) {
         let upstream = &self.upstreams[i];
         let state = upstream.state.learned().breakers[class as usize].state();
         self.state.events.send(Event::Breaker {

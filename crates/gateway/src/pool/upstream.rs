@@ -15,6 +15,7 @@ use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 use tokio::sync::Notify;
 
+use super::Allowance;
 use crate::{
     core::{
         breaker::Breaker,
@@ -37,6 +38,8 @@ pub(crate) struct Upstream {
     pub(crate) component: ComponentId,
     /// Index of its provider among the pool's.
     pub(crate) provider: usize,
+    /// What its provider allows, if the estate says anything of that.
+    pub(crate) allowance: Option<Arc<Allowance>>,
     /// Target of every JSON-RPC request sent to it, or the base of an HTTP API.
     pub(crate) uri: Uri,
     /// `host` and the estate's own headers.
@@ -62,6 +65,8 @@ pub(crate) struct UpstreamState {
     last_answer: AtomicU64,
     mean_us: [AtomicU64; CLASSES],
     cordoned: AtomicBool,
+    /// It takes no new connections, though old ones serve.
+    stranded: AtomicBool,
     /// True once it has said of anything that it cannot do it.
     cannot_some: AtomicBool,
     learned: Mutex<Learned>,
@@ -107,6 +112,7 @@ impl UpstreamState {
             last_answer: AtomicU64::new(0),
             mean_us: Default::default(),
             cordoned: AtomicBool::new(false),
+            stranded: AtomicBool::new(false),
             cannot_some: AtomicBool::new(false),
             learned: Mutex::new(Learned {
                 breakers: Default::default(),
@@ -151,6 +157,14 @@ impl UpstreamState {
 
     pub(crate) fn set_cordoned(&self, yes: bool) -> bool {
         self.cordoned.swap(yes, Relaxed) != yes
+    }
+
+    pub(crate) fn stranded(&self) -> bool {
+        self.stranded.load(Relaxed)
+    }
+
+    pub(super) fn set_stranded(&self, yes: bool) -> bool {
+        self.stranded.swap(yes, Relaxed) != yes
     }
 
     pub(crate) fn cannot_some(&self) -> bool {
@@ -200,12 +214,14 @@ impl UpstreamState {
     }
 
     /// A whole answer came after `took`.
-    pub(crate) fn pace(&self, learned: &mut Learned, now: Mono, class: Class, took: Duration) {
+    /// True if that is slow by its own past.
+    pub(crate) fn pace(&self, learned: &mut Learned, now: Mono, class: Class, took: Duration) -> bool {
         let us = took.as_micros() as u64;
         let pace = &mut learned.paces[class as usize];
-        pace.answered(now, us);
+        let slow = pace.answered(now, us);
         self.mean_us[class as usize].store(pace.mean_us(), Relaxed);
         self.counts.busy_us[class as usize].fetch_add(us, Relaxed);
+        slow
     }
 
     /// A failure, or a wait that was given up after `took`.
@@ -232,6 +248,7 @@ impl Upstream {
         section: UpstreamSection,
         component: ComponentId,
         provider: usize,
+        allowance: Option<Arc<Allowance>>,
         state: Arc<UpstreamState>,
     ) -> Self {
         state.rate.set(section.rate);
@@ -251,7 +268,7 @@ impl Upstream {
         rpc_headers.entry(header::CONTENT_TYPE).or_insert(json);
         rpc_headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         let uri = section.path.expose().parse().unwrap_or_else(|_| Uri::from_static("/"));
-        Self { section, component, provider, uri, headers, rpc_headers, state }
+        Self { section, component, provider, allowance, uri, headers, rpc_headers, state }
     }
 
     /// The request that posts a JSON-RPC call or batch.
@@ -263,6 +280,32 @@ impl Upstream {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
         request
+    }
+
+    /// May anything be sent to it now, by its own rate and its provider's budget?
+    pub(crate) fn has_room(&self, now: Mono) -> bool {
+        self.state.rate.has_room(now) && self.allowance.as_ref().is_none_or(|a| a.has_room(now))
+    }
+
+    /// Is it better to ask somebody else first: does its provider refuse more than this, or take no new
+    /// connections?
+    pub(crate) fn is_second_choice(&self, now: Mono) -> bool {
+        self.state.stranded() || self.allowance.as_ref().is_some_and(|a| a.is_held(now))
+    }
+
+    /// A call of `method` is sent to it.
+    pub(crate) fn take(&self, now: Mono, method: &str) {
+        self.state.rate.take(now);
+        if let Some(allowance) = &self.allowance {
+            allowance.take(now, method);
+        }
+    }
+
+    /// Heeds what an answer's headers tell of its provider's limit.
+    pub(crate) fn heed(&self, now: Mono, headers: &HeaderMap) {
+        if let Some(allowance) = &self.allowance {
+            allowance.heed(now, headers);
+        }
     }
 
     /// What speaks for or against choosing it now.

@@ -106,12 +106,16 @@ pub struct UpstreamView {
     pub provider: Name,
     /// Where.
     pub region: Option<Name>,
+    /// Cost tier.
+    pub tier: u8,
     /// Share of traffic relative to its peers.
     pub weight: u32,
     /// An operator took it out of service.
     pub cordoned: bool,
     /// What is wrong with its chain.
     pub fault: Option<Cause>,
+    /// It takes no new connections, though those made before still serve.
+    pub stranded: bool,
     /// Its head was seen a short while ago.
     pub fresh: bool,
     /// Its own head.
@@ -211,6 +215,7 @@ impl Pool {
         match serving {
             0 => Status::Down,
             n if n < self.upstreams.len() || heads.halted => Status::Degraded,
+            _ if self.upstreams.iter().any(|u| u.state.stranded()) => Status::Degraded,
             _ => Status::Up,
         }
     }
@@ -249,9 +254,11 @@ impl Pool {
             name: upstream.section.name.clone(),
             provider: upstream.section.provider.clone(),
             region: upstream.section.region.clone(),
+            tier: upstream.section.tier,
             weight: upstream.section.weight,
             cordoned: upstream.state.cordoned(),
             fault: heads.fault(i).map(|f| f.0),
+            stranded: upstream.state.stranded(),
             fresh: heads.serving.has(i),
             head: own.map(|(number, moved)| HeadView {
                 number,

@@ -71,6 +71,7 @@ impl House {
             workers: 2,
             limits: limits(),
             auth: AuthSection::default(),
+            budgets: Vec::new(),
             pools: Vec::new(),
         };
         set(&mut section);
@@ -146,6 +147,11 @@ impl House {
     pub(crate) fn subscriptions(&self, topic: &str) -> f64 {
         let pool = &self.section.pools[0].name;
         self.sample(&format!("seawall_gateway_subscriptions{{pool=\"{pool}\",topic=\"{topic}\"}} "))
+    }
+
+    /// The value of a gauge of the first pool's.
+    pub(crate) fn pool_gauge(&self, name: &str) -> f64 {
+        self.sample(&format!("seawall_gateway_{name}{{pool=\"{}\"}} ", self.section.pools[0].name))
     }
 
     fn sample(&self, sample: &str) -> f64 {
@@ -242,6 +248,7 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
         tell: Tell::NOTHING,
         admission: AdmissionSection::default(),
         affected: None,
+        tier_latency: None,
     }
 }
 
@@ -256,6 +263,7 @@ fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
         headers: Vec::new(),
         provider: Name::new(name).unwrap(),
         region: None,
+        tier: 0,
         weight: 100,
         rate: None,
         path_of: None,

@@ -6,9 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
 
 mod access;
+mod account;
 mod admission;
 mod batch;
+mod budgets;
 mod cache;
+mod choice;
 mod client;
 mod coherent;
 mod drain;
@@ -30,6 +33,7 @@ mod outage;
 mod paths;
 mod pki;
 mod port;
+mod probing;
 mod quorum;
 mod ranges;
 mod reload;

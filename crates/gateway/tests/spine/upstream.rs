@@ -106,20 +106,26 @@ type Script = Arc<dyn Fn(&Heard) -> Reply + Send + Sync>;
 struct Shared {
     script: Mutex<Script>,
     heard: Mutex<Vec<Heard>>,
+    /// False while no new connection is taken.
+    door: watch::Sender<bool>,
 }
 
 /// A scripted upstream on a port of its own.
 pub(crate) struct Upstream {
-    port: Port,
+    port: Arc<Port>,
     shared: Arc<Shared>,
     serving: JoinHandle<()>,
 }
 
 impl Upstream {
     pub(crate) async fn new(script: impl Fn(&Heard) -> Reply + Send + Sync + 'static) -> Self {
-        let port = Port::new();
-        let shared = Arc::new(Shared { script: Mutex::new(Arc::new(script)), heard: Mutex::default() });
-        let serving = tokio::spawn(serve(port.listen(), shared.clone()));
+        let port = Arc::new(Port::new());
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Arc::new(script)),
+            heard: Mutex::default(),
+            door: watch::Sender::new(true),
+        });
+        let serving = tokio::spawn(serve(port.clone(), port.listen(), shared.clone()));
         Self { port, shared, serving }
     }
 
@@ -142,6 +148,11 @@ impl Upstream {
         self.heard().into_iter().filter(|heard| heard.method() == method).collect()
     }
 
+    /// From now on it takes new connections, or none; those that are there go on either way.
+    pub(crate) fn set_door(&self, open: bool) {
+        self.shared.door.send_replace(open);
+    }
+
     /// Closes its listener and every connection.
     pub(crate) async fn die(&mut self) {
         self.serving.abort();
@@ -156,10 +167,32 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve(port: Arc<Port>, first: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(connection(stream, shared.clone()));
+    let mut door = shared.door.subscribe();
+    let mut listener = Some(first);
+    loop {
+        tokio::select! {
+            changed = door.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                listener = None;
+                if *door.borrow_and_update() {
+                    listener = Some(port.listen());
+                }
+            }
+            Some(accepted) = accept(listener.as_ref()) => {
+                connections.spawn(connection(accepted, shared.clone()));
+            }
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.ok().map(|(stream, _)| stream),
+        None => std::future::pending().await,
     }
 }
 

@@ -24,7 +24,7 @@ pub use graph::{Graph, Operator, Service, Team};
 pub use needs::{Need, RawNeed};
 pub use node::{Node, parse};
 pub use problem::{Problem, Problems};
-pub use raw::{RawProvider, RawService, RawTeam};
+pub use raw::{RawBudget, RawCosts, RawProvider, RawService, RawTeam};
 pub use secret::{Resolve, SecretSource, Unresolved};
 pub use section::{Presence, SectionReader, default_value, object_schema};
 pub use source::{FileId, Place, Position, Source, Sources};

@@ -107,6 +107,9 @@ impl Admin {
                 answer
             }
             (&Method::GET, ["v1", "pools"]) => json_answer(StatusCode::OK, &self.pools()),
+            (&Method::POST, ["v1", "explain"]) => {
+                super::explain::answer(self.gateway.as_deref(), request).await
+            }
             (&Method::GET, ["v1", "tasks"]) => {
                 json_answer(StatusCode::OK, &json!({"tasks": self.supervisor.status()}))
             }
@@ -133,13 +136,13 @@ impl Admin {
             (_, ["healthz" | "readyz" | "metrics"] | ["v1", "pools" | "tasks" | "journal"]) => {
                 problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here")
             }
-            (_, ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"]) => {
+            (_, ["v1", "explain"] | ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"]) => {
                 problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use POST here")
             }
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "SW0222",
-                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/modes, /v1/tasks and /v1/journal",
+                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/modes, /v1/tasks, /v1/journal and /v1/explain",
             ),
         }
     }
@@ -160,6 +163,7 @@ impl Admin {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_ms": self.scribe.clock.mono().since(self.started).as_millis() as u64,
             "pools": pools,
+            "providers": self.gateway.as_ref().map(|g| g.allowances()).unwrap_or_default(),
         })
     }
 
@@ -284,13 +288,13 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Answer {
+pub(super) fn json_answer(status: StatusCode, body: &Value) -> Answer {
     let mut answer = text(status, body.to_string());
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }
 
-fn problem(status: StatusCode, code: &str, message: &str) -> Answer {
+pub(super) fn problem(status: StatusCode, code: &str, message: &str) -> Answer {
     json_answer(status, &json!({"code": code, "message": message}))
 }
 

@@ -5,8 +5,10 @@ mod access;
 mod admin;
 mod cordon;
 mod customers;
+mod explain;
 mod journal;
 mod modes;
+mod quota;
 mod records;
 mod reload;
 mod traces;
@@ -147,6 +149,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             cordon::recall(&*state, &gateway)?;
             modes::recall(&*state, &gateway)?;
             customers::give_key(&*state, &mut for_customers, &gateway)?;
+            quota::recall(&*state, &gateway)?;
             Some(gateway)
         }
         Some(_) | None => None,
@@ -173,6 +176,10 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         let (told, g) = (scribe.clone(), gateway.clone());
         supervisor.spawn("records", background, move |shutdown| {
             tell(told.clone(), g.clone(), happened.clone(), shutdown)
+        });
+        let (kept, d, g) = (state.clone(), machine.disk.clone(), gateway.clone());
+        supervisor.spawn("quotas", background, move |shutdown| {
+            quota::keep(kept.clone(), d.clone(), g.clone(), shutdown)
         });
         gateway.start(&supervisor);
     }

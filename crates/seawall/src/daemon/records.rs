@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seawall_chain::method::Class;
 use seawall_gateway::Event;
-use seawall_model::{ComponentId, Fact, Mono, Record, RecordKind, Signal, Verdict, Wall};
+use seawall_model::{Cause, ComponentId, Fact, Mono, Record, RecordKind, Signal, Verdict, Wall};
 use seawall_runtime::{
     clock::Clock,
     seam::{Bus, Receipt, Recorder},
@@ -84,6 +84,11 @@ impl Scribe {
                 tracing::warn!(%pool, halted, agreed, "the chain as a whole stands still, or moves again");
                 let payload = json!({"halted": halted, "agreed": agreed});
                 self.record_at(at(t), RecordKind::Head, Some(pool), payload);
+            }
+            Event::Stranded { at: t, upstream, stranded } => {
+                tracing::warn!(%upstream, stranded, "new connections fail while old ones serve, or are made again");
+                let payload = json!({"cause": Cause::FreshConnect, "over": !stranded});
+                self.record_at(at(t), RecordKind::Fault, Some(upstream), payload);
             }
             Event::Fault { at: t, upstream, cause } => {
                 tracing::info!(%upstream, %cause, "fault");

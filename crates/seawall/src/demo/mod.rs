@@ -7,7 +7,7 @@ mod plain;
 mod process;
 mod provider;
 mod records;
-mod rpc;
+pub(crate) mod rpc;
 mod scene;
 mod screen;
 mod seen;

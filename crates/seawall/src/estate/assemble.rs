@@ -187,6 +187,7 @@ fn gateway(
         auth: root.auth.clone(),
         workers: workers.unwrap_or(1),
         limits: root.limits.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone()),
+        providers: root.providers.clone(),
         pools: root.pools.clone(),
     };
     let section = gateway::validate(&raw, graph, resolve, problems)?;
