@@ -34,7 +34,7 @@ until_ok() { # seconds command…
   done
 }
 
-packages monerod:monero curl:curl wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -47,6 +47,15 @@ MOCK_TARGET=$PWD/target/mocknode bench/gateway.sh --rounds 1 --seconds 3 --conns
   "$seawall" run bench/gateway.toml | tee "$work/gateway.txt"
 tail -n 1 "$work/gateway.txt" | grep -q 'failed 0$' || die "requests failed beside HAProxy"
 pass "no request failed beside HAProxy"
+
+say "names, while their name server is broken"
+cargo test --locked --package seawall-runtime --test dns --no-run
+dns=$(ls -t "$target"/debug/deps/dns-* | grep -v '\.d$' | head -n 1)
+printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$work/resolv.conf"
+unshare --user --map-root-user --net --mount sh -euc \
+  'ip link set lo up; mount --bind "$1" /etc/resolv.conf; "$2" --ignored' sh "$work/resolv.conf" "$dns" ||
+  die "a connection was not made while the name server was broken"
+pass "ten minutes of a broken name server cost no connection"
 
 say "the metrics and the journal of a daemon on its own"
 pids=()

@@ -3,7 +3,7 @@
 
 use seawall_chain::{
     envelope::{self, Call},
-    method::{Method, NullResult},
+    method::{Class, Method, NullResult},
     pin::Reads,
 };
 use seawall_model::Mono;
@@ -29,7 +29,7 @@ pub struct Explanation {
     pub pool: String,
     /// The path that the pool is served at.
     pub route: String,
-    /// `evm` or `http`.
+    /// `http`, or the family of its chain.
     pub kind: String,
     /// The agreed head: its height, and milliseconds since it moved.
     pub head: Option<(u64, u64)>,
@@ -115,7 +115,7 @@ pub(crate) fn explain(
     Ok(Explanation {
         pool: pool.section.name.to_string(),
         route: pool.section.route.to_string(),
-        kind: if pool.evm().is_some() { "evm" } else { "http" }.into(),
+        kind: pool.evm().map_or("http", |chain| chain.family.as_str()).into(),
         head: heads.latest().map(|b| (b.number, now.since(heads.moved).as_millis() as u64)),
         halted: heads.halted,
         calls: calls(pool, &heads, request, now)?,
@@ -160,7 +160,7 @@ fn calls(pool: &Pool, heads: &Heads, request: &[u8], now: Mono) -> Result<Vec<Ca
 
 fn one(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> CallExplained {
     let method = match pool.evm() {
-        Some(_) => Method::lookup(&call.method),
+        Some(_) => (pool.rules().method)(&call.method),
         None => Method { idempotent: false, ..Method::lookup("") },
     };
     let mut rewritten = Vec::new();
@@ -170,10 +170,7 @@ fn one(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> CallExplained 
     }
     let agreed = heads.latest().map(|b| b.number);
     let age = agreed.zip(reads.and_then(|r| r.lowest())).map(|(agreed, low)| agreed.saturating_sub(low));
-    let able = match method.sticky {
-        true => pool.keeper(now, method.class, heads),
-        false => pool.able_for(now, &call.method, age),
-    };
+    let able = pool.able_for(now, &call.method, age);
     let order = order(pool, heads, &method, able, now);
     let answered = known(pool, heads, call, now).map(|body| String::from_utf8_lossy(&body).into_owned());
     let name = |i: &usize| pool.upstreams[*i].section.name.to_string();
@@ -219,8 +216,8 @@ fn facts(method: &Method, pool: &Pool) -> Vec<String> {
             say(&format!("asked again elsewhere if it fails and is {}", methods.join(", ")));
         }
     }
-    if method.sticky {
-        say("lives on one upstream: the first that may be asked holds every client's");
+    if method.class == Class::Filter {
+        say("kept by the gateway itself, from what all upstreams show");
     }
     match method.null {
         NullResult::Never if pool.evm().is_some() => say("null is a fault"),
@@ -345,7 +342,11 @@ fn why(
     if upstream.section.weight == 0 {
         why.push("its weight is 0: asked last".to_owned());
     }
-    if field.eligible.has(i) && !field.from.has(i) && !upstream.is_second_choice(now) {
+    let is_full = field.eligible.has(i) && !field.roomy.has(i);
+    if is_full {
+        why.push("it is sent as much as is good for it: asked last".to_owned());
+    }
+    if field.eligible.has(i) && !field.from.has(i) && !is_full && !upstream.is_second_choice(now) {
         why.push("of a dearer tier: asked on demand".to_owned());
     }
     why

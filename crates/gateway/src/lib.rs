@@ -7,6 +7,7 @@
 mod access;
 mod account;
 mod admission;
+mod blooms;
 mod call;
 mod client;
 pub mod core;
@@ -32,7 +33,7 @@ pub use event::{Event, Events};
 pub use explain::{CallExplained, Candidate, ExplainError, ExplainRequest, Explanation};
 pub use gateway::{Gateway, NoSuchPool, NoSuchUpstream, ReloadError};
 pub use pool::{
-    AdmissionView, AllowanceView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView, Spending,
-    UpstreamView,
+    AdmissionView, AllowanceView, BreakerView, CrowdView, HeadView, LatencyView, LimitView, PoolView,
+    Spending, UpstreamView,
 };
 pub use trace::Context;

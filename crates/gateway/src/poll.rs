@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    blooms::bloom_of,
     client::Link,
     event::Event,
     feed::Feed,
@@ -153,6 +154,9 @@ async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Res
         let result = answer.result.ok_or(Cause::Malformed)?;
         poll.answer(result).map_err(|_| Cause::Malformed)?;
         line.feed.saw(|| Header::from_block(result).ok());
+        if let Some((block, bloom)) = bloom_of(result) {
+            pool.state.blooms.note(line.upstream.provider, block, bloom);
+        }
     }
     poll.seen().ok_or(Cause::Missing)
 }

@@ -563,7 +563,12 @@ proptest! {
 #[test]
 fn a_chain_whose_blocks_come_by_chance_is_not_halted_by_every_long_wait() {
     let providers = [0, 1, 2];
-    let config = Config { block_time: Duration::from_secs(12), poll: Duration::from_secs(2), lag: 0, irregular: false };
+    let config = Config {
+        block_time: Duration::from_secs(12),
+        poll: Duration::from_secs(2),
+        lag: 0,
+        irregular: false,
+    };
     let mut tracker = Tracker::new(config, &providers, Mono::from_millis(FIRST_MS));
     let (mut now_ms, mut number, mut random) = (FIRST_MS, 100, fastrand::Rng::with_seed(4));
     let mut next_ms = now_ms;

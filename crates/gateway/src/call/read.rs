@@ -5,6 +5,7 @@ use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 use bytes::Bytes;
 use seawall_chain::{envelope, fault::Kind, pin::Reads};
 use seawall_model::{Blame, Cause, Mono};
+use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     race::{Next, Race},
 };
 use crate::{
+    blooms::{Empty, tell_all},
     core::{affected::Fate, choose::Set},
     heads::Heads,
     pool::{Pool, Report},
@@ -244,9 +246,10 @@ impl Ledger {
             }
             End::Answer { worth: Worth::Doubtful, body } => {
                 self.doubtful.push((i, body, took));
-                match self.doubtful.len() {
-                    1 => Verdict::SecondOpinion,
-                    _ => Verdict::Done(self.agree_on_nothing()),
+                match (self.doubtful.len(), self.empty()) {
+                    (_, Empty::Certain) => Verdict::Done(self.agree_on_nothing()),
+                    (1, _) | (2, Empty::Suspicious) => Verdict::SecondOpinion,
+                    (_, _) => Verdict::Done(self.agree_on_nothing()),
                 }
             }
             End::Answer { worth: Worth::Ahead(number), body } => {
@@ -256,6 +259,22 @@ impl Ledger {
             End::Answer { worth: Worth::Error(kind), body } => self.told(i, took, kind, body),
             // Both are faults and were taken above.
             End::Answer { worth: Worth::Fault(_), .. } | End::Failed(_) => Verdict::Elsewhere,
+        }
+    }
+
+    /// What the headers of the blocks say of an empty answer.
+    fn empty(&self) -> Empty {
+        let (Some(Reads::Range(from, to)), "eth_getLogs") = (self.ask.reads, &*self.ask.name) else {
+            return Empty::Unknown;
+        };
+        let request = envelope::parse_request(&self.ask.body, 1);
+        let (Ok(envelope::Request::Single(call)), Some(evm)) = (&request, self.ask.pool.evm()) else {
+            return Empty::Unknown;
+        };
+        let params = call.params.map_or("[]", RawValue::get);
+        match self.ask.pool.state.blooms.empty(params, from, to, &self.ask.history) {
+            Empty::Certain if !evm.chain_id().is_some_and(tell_all) => Empty::Unknown,
+            said => said,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Calls of the gateway's own that find out whether an ejected class of methods is well again, so that no
 //! client's call is put at risk and a class that nobody asks for comes back too.
 
-use seawall_chain::{Block, envelope::parse_answer, method::Class, write_quantity};
+use seawall_chain::{Block, envelope::parse_answer, family::Family, method::Class, write_quantity};
 use seawall_model::Cause;
 
 use super::Line;
@@ -14,9 +14,10 @@ use crate::{
 /// The account and the contract that are asked about: nobody's.
 const NOBODY: &str = "0x0000000000000000000000000000000000000000";
 
-/// Is there a call that tells how a class does, and that every node can answer at little cost?
-pub(crate) fn has_call(class: Class) -> bool {
+/// Is there a call that tells how a class does, and that every node of the family can answer at little cost?
+pub(crate) fn has_call(family: Family, class: Class) -> bool {
     match class {
+        _ if family != Family::Evm => false,
         Class::Head | Class::State | Class::Block | Class::Logs | Class::Fee => true,
         Class::Trace | Class::Write | Class::Node | Class::Filter | Class::Other => false,
     }
@@ -56,14 +57,15 @@ fn fault(class: Class, agreed: Block, body: &[u8]) -> Option<Cause> {
 
 /// Asks upstream `i` about every class that it is ejected for and whose time has come.
 pub(super) async fn probe(line: &mut Line<'_>, pool: &Pool, i: usize) {
-    for class in Class::ALL {
+    let Some(chain) = pool.evm() else { return };
+    for class in Class::ALL.into_iter().filter(|class| has_call(chain.family, *class)) {
         let heads = pool.state.heads.load_full();
         let Some(agreed) = heads.latest().filter(|_| heads.serving.has(i)) else { return };
         let began = line.poller.clock.mono();
         let Some((method, params)) = call(class, agreed).filter(|_| pool.begin_probe(began, i, class)) else {
             continue;
         };
-        let failure = match line.call(method, &params).await {
+        let failure = match line.call(pool.rules(), method, &params).await {
             Ok(body) => fault(class, agreed, &body),
             Err(Cause::Incapable) => None,
             Err(cause) => {
@@ -117,7 +119,8 @@ mod tests {
     fn every_class_that_says_so_has_a_call() {
         let agreed = Block { number: 1, hash: format!("0x{}", "ab".repeat(32)).parse().unwrap() };
         for class in Class::ALL {
-            assert_eq!(call(class, agreed).is_some(), has_call(class), "{class}");
+            assert_eq!(call(class, agreed).is_some(), has_call(Family::Evm, class), "{class}");
+            assert!(!has_call(Family::Bitcoin, class), "{class}");
         }
     }
 }

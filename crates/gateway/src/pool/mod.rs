@@ -36,6 +36,7 @@ pub use view::{
 
 use crate::{
     access::Denials,
+    blooms::Blooms,
     call::Ask,
     core::{
         accepted::Accepted,
@@ -101,6 +102,8 @@ pub(crate) struct PoolState {
     /// What is known of the upstreams' heads, swapped whole.
     pub(crate) heads: ArcSwap<Heads>,
     pub(crate) tracker: Mutex<Tracker>,
+    /// The blooms of the agreed chain's last blocks.
+    pub(crate) blooms: Blooms,
     /// A bit for each upstream whose head has been asked for at least once.
     polled: AtomicU64,
     /// Asks for a poll of every head now.
@@ -329,7 +332,9 @@ impl Pool {
             Admission::Yes => true,
             Admission::No => false,
             Admission::Probe => match self.evm() {
-                Some(evm) if crate::poll::has_call(class) => breaker.overdue(now) >= evm.poll * 2 + OWN_PROBE,
+                Some(evm) if crate::poll::has_call(evm.family, class) => {
+                    breaker.overdue(now) >= evm.poll * 2 + OWN_PROBE
+                }
                 Some(_) | None => true,
             },
         }
@@ -450,6 +455,7 @@ impl PoolState {
             hedge_us: std::array::from_fn(|_| AtomicU64::new(hedge)),
             heads: ArcSwap::from_pointee(heads),
             tracker: Mutex::new(tracker),
+            blooms: Blooms::default(),
             polled: AtomicU64::new(0),
             nudges: Notify::new(),
             moved: Notify::new(),

@@ -15,6 +15,7 @@ mod choice;
 mod client;
 mod coherent;
 mod drain;
+mod explain;
 mod families;
 mod faults;
 mod filters;

@@ -63,3 +63,50 @@ async fn too_much_in_one_block_is_said_in_the_nodes_own_words() {
     let answer = logs(&house, 3, 9).await;
     assert_eq!(answer["error"]["message"], "query returned more than 10000 results");
 }
+
+/// A header as [`crate::node`] has it, with a bloom in which everything, or nothing, may be.
+fn with_bloom(heard: &Heard, byte: &str) -> Reply {
+    let Reply::Whole(status, headers, body) = honest(heard) else {
+        unreachable!("an honest answer is whole")
+    };
+    let mut answer: Value = serde_json::from_slice(&body).unwrap();
+    if answer["result"]["hash"].is_string() {
+        answer["result"]["logsBloom"] = format!("0x{}", byte.repeat(256)).into();
+    }
+    Reply::Whole(status, headers, answer.to_string().into_bytes())
+}
+
+/// Of the head's header nothing can be in it; of the one ten below everything.
+fn blooms(heard: &Heard) -> Reply {
+    match heard.call()["params"][0].as_str() {
+        Some("safe") => with_bloom(heard, "ff"),
+        _ => with_bloom(heard, "00"),
+    }
+}
+
+async fn emptied(from: u64, nodes: &[&crate::upstream::Upstream]) -> usize {
+    let mut pool = chain(nodes);
+    // No hedges, then; an opinion is asked for all the same.
+    pool.attempts = 1;
+    let house = House::new(vec![pool]).await;
+    let asked = || nodes.iter().map(|node| node.calls("eth_getLogs").len()).sum::<usize>();
+    let polled = || nodes.iter().all(|node| node.heard().len() >= 12).then_some(());
+    crate::house::until("everybody has been polled twice", polled).await;
+    let before = asked();
+    assert_eq!(logs(&house, from, from).await["result"], json!([]));
+    asked() - before
+}
+
+#[tokio::test]
+async fn nothing_is_believed_at_once_where_the_header_says_so() {
+    let (a, b, c) = (node().await, node().await, node().await);
+    [&a, &b, &c].iter().for_each(|node| node.does(blooms));
+    assert_eq!(emptied(crate::node::HEAD, &[&a, &b, &c]).await, 1);
+}
+
+#[tokio::test]
+async fn nothing_needs_a_third_opinion_where_the_header_says_otherwise() {
+    let (a, b, c) = (node().await, node().await, node().await);
+    [&a, &b, &c].iter().for_each(|node| node.does(|heard| with_bloom(heard, "ff")));
+    assert_eq!(emptied(crate::node::HEAD, &[&a, &b, &c]).await, 3);
+}

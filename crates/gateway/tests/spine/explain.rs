@@ -1,0 +1,56 @@
+//! What is told of a request is what is done with it.
+
+use serde_json::json;
+
+use crate::{
+    client::{balance_of, body, call},
+    house::{House, chain, until},
+    node::{BALANCE, HEAD, but, hash, node},
+    upstream::Reply,
+};
+
+#[tokio::test]
+async fn the_order_told_is_the_order_asked_and_every_other_has_a_reason() {
+    let (a, b, c, d) = (node().await, node().await, node().await, node().await);
+    let mut pool = chain(&[&a, &b, &c, &d]);
+    pool.upstreams[1].tier = 1;
+    pool.upstreams[2].tier = 2;
+    pool.upstreams[3].tier = 2;
+    let house = House::new(vec![pool]).await;
+    let (method, params) = balance_of();
+    d.does(|_| Reply::Reset);
+    until("one is ejected", || house.ejections(3).first().copied()).await;
+    assert!(house.gateway.cordon("chain", "c", true).unwrap());
+    let request = body(1, method, &params);
+    let told = house.gateway.explain(None, request.as_bytes()).unwrap();
+    let explained = &told.calls[0];
+    assert_eq!((explained.class.as_str(), told.route.as_str()), ("state", "/chain"));
+    assert_eq!(explained.order, ["a", "b"]);
+    assert_eq!(explained.reads, Some(format!("the agreed block {HEAD} ({})", hash(HEAD))));
+    assert!(explained.rewritten.as_ref().unwrap().contains(&hash(HEAD)), "{:?}", explained.rewritten);
+    let why: Vec<_> = explained.upstreams.iter().map(|u| (u.may, u.why.join("; "))).collect();
+    assert_eq!(why[0], (true, String::new()));
+    assert_eq!(why[1], (true, "of a dearer tier: asked on demand".into()));
+    assert_eq!(why[2], (false, "an operator took it out of service".into()));
+    assert!(!why[3].0 && why[3].1.contains("ejected"), "{why:?}");
+    // And so it is done.
+    a.does(but(method, |_| Reply::Reset));
+    assert_eq!(call(house.at, method, params.clone()).await["result"], BALANCE);
+    let heard = [&a, &b, &c]
+        .map(|node| node.calls(method).iter().filter(|heard| heard.call()["params"][0] == params[0]).count());
+    assert_eq!(heard, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn what_the_gateway_answers_itself_is_told_and_nothing_is_sent() {
+    let (a, b) = (node().await, node().await);
+    let house = House::new(vec![chain(&[&a, &b])]).await;
+    let told = house.gateway.explain(Some("/chain"), body(1, "eth_chainId", &json!([])).as_bytes()).unwrap();
+    assert!(told.calls[0].answered.as_ref().unwrap().contains("0x7"));
+    let batch =
+        format!("[{},{}]", body(1, "eth_call", &json!([{}, "latest"])), body(2, "eth_gasPrice", &json!([])));
+    assert_eq!(house.gateway.explain(Some("chain"), batch.as_bytes()).unwrap().calls.len(), 2);
+    assert!(a.calls("eth_call").is_empty() && b.calls("eth_call").is_empty());
+    assert!(house.gateway.explain(Some("other"), b"{}").is_err());
+    assert!(house.gateway.explain(None, b"{}").is_err());
+}
