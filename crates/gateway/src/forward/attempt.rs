@@ -168,7 +168,7 @@ impl Pool {
         match (ended.cause(), &ended.end) {
             (None, _) => self.settle(now, i, class, ended.took, Report::Answered),
             (Some(cause), Ok(got)) if !is_uncertain(got.received.status.as_u16()) => {
-                self.unsettled(i, class, cause);
+                self.unsettled(now, i, class, cause, ended.asked());
             }
             (Some(cause), _) => {
                 self.settle(now, i, class, ended.took, Report::Failed { cause, asked: ended.asked() });

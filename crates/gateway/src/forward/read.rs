@@ -154,8 +154,13 @@ impl<'a> Ledger<'a> {
     /// Nobody else is to be asked.
     fn conclude(&mut self) -> Response<ReplyBody> {
         let errand = self.errand;
-        for (i, cause, _, _) in self.unsettled.drain(..) {
-            errand.pool.unsettled(i, errand.class, cause);
+        let now = errand.visit.worker.clock.mono();
+        for (i, cause, report, _) in self.unsettled.drain(..) {
+            let asked = match report {
+                Report::Failed { asked, .. } => asked,
+                Report::Answered => None,
+            };
+            errand.pool.unsettled(now, i, errand.class, cause, asked);
         }
         match (self.last.take(), self.cause) {
             (Some(got), _) => got.give(errand),
