@@ -328,7 +328,7 @@ fn template(at: &At<String>, rule: &Pattern, has_id: bool, problems: &mut Proble
             bad(at, "a `{` in the look-up's path begins no `{name}`".to_owned(), problems);
             return None;
         };
-        if !(name == ID && has_id) && !rule.names().any(|known| known == name) {
+        if !(name == ID && has_id || rule.names().any(|known| known == name)) {
             let what = problems.quote(name, at.place);
             bad(
                 at,

@@ -25,7 +25,7 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
     loop {
         let began = clock.mono();
         let left = watch.end().since(began);
-        if mute.len() > 0 && errand.choose(Class::Other, scope, mute).is_none() {
+        if !mute.is_empty() && errand.choose(Class::Other, scope, mute).is_none() {
             mute = Set::NONE;
         }
         let (shown, got) = match errand.choose(Class::Other, scope, mute) {
