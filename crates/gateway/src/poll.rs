@@ -10,8 +10,8 @@ use bytes::Bytes;
 use seawall_chain::{
     block::Header,
     envelope::{self, parse_answer},
-    family::{Poll, Rules, Seen},
-    heads::{Now, Tag},
+    family::{Owed, Poll, Rules, Seen},
+    heads::{HeadSeen, Now, Tag, Tracker},
 };
 use seawall_model::{Blame, Cause, Mono};
 use seawall_runtime::{
@@ -95,6 +95,7 @@ fn wanted(routes: &Routes) -> BTreeMap<u64, Arc<str>> {
 async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
     let mut link = None;
     let mut tags_at = Mono::ZERO;
+    let mut owed = Owed::default();
     let mut fresh = fresh::Due::default();
     loop {
         let Some((pool, i)) = find(&poller.routes.load(), &pool_name, id) else { return };
@@ -110,10 +111,11 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         let upstream = &pool.upstreams[i];
         let mut line = Line::new(&poller, upstream, pool.section.hang, &mut link, &pool.state.feed);
         fresh.renew(&mut line, &pool, i).await;
-        let outcome = ask(&mut line, &pool, i, with_tags).await;
+        let outcome = ask(&mut line, &pool, i, &mut owed, with_tags, began + evm.poll).await;
         let answered = outcome.is_ok();
         if !answered {
             *line.link = None;
+            owed = Owed::default();
         }
         take(&poller, &pool, i, outcome);
         if answered {
@@ -139,11 +141,20 @@ pub(crate) fn find(routes: &Routes, pool: &str, id: u64) -> Option<(Arc<Pool>, u
     Some((pool.clone(), i))
 }
 
-async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Result<Seen, Cause> {
+/// Asks for the head, and for what is owed besides as far as there is time until `next`, when the next poll is due.
+async fn ask(
+    line: &mut Line<'_>,
+    pool: &Pool,
+    i: usize,
+    owed: &mut Owed,
+    with_tags: bool,
+    next: Mono,
+) -> Result<Seen, Cause> {
     let chain = pool.evm().ok_or(Cause::Incapable)?;
     let confirm = pool.state.tracker().confirm(i);
-    let mut poll = Poll::new(chain.family, &chain.network, with_tags, confirm);
-    while let Some(question) = poll.question() {
+    let mut poll = Poll::new(chain.family, &chain.network, owed, with_tags, confirm);
+    let mut told = false;
+    while let Some(question) = poll.question(line.poller.clock.mono() >= next) {
         let body = match line.call(pool.rules(), question.method, &question.params).await {
             Ok(body) => body,
             // Chains without finality refuse the tag: then there is none, and that is no fault.
@@ -156,6 +167,9 @@ async fn ask(line: &mut Line<'_>, pool: &Pool, i: usize, with_tags: bool) -> Res
         line.feed.saw(|| Header::from_block(result).ok());
         if let Some((block, bloom)) = bloom_of(result) {
             pool.state.blooms.note(line.upstream.provider, block, bloom);
+        }
+        if let Some(head) = poll.head().filter(|_| !std::mem::replace(&mut told, true)) {
+            ahead(line.poller, pool, i, head);
         }
     }
     poll.seen().ok_or(Cause::Missing)
@@ -244,6 +258,17 @@ async fn exchange(
     }
 }
 
+/// Takes in a new head at once: what else the poll asks may take a while.
+fn ahead(poller: &Poller, pool: &Pool, i: usize, head: HeadSeen) {
+    let now = Now { mono: poller.clock.mono(), wall: poller.clock.wall() };
+    let mut tracker = pool.state.tracker();
+    let known = pool.state.heads.load().own.get(i).copied().flatten();
+    if known.is_none_or(|(number, _)| number != head.number) {
+        tracker.observe(now, i, head);
+        publish(pool, now.mono, &tracker, None);
+    }
+}
+
 /// Takes in what a poll saw and publishes what follows from it.
 fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
     let now = Now { mono: poller.clock.mono(), wall: poller.clock.wall() };
@@ -253,27 +278,34 @@ fn take(poller: &Poller, pool: &Pool, i: usize, outcome: Result<Seen, Cause>) {
     let mut tracker = pool.state.tracker();
     match outcome {
         Ok(seen) => {
-            tracker.wrong_chain(now, i, !seen.right_chain);
+            if let Some(right) = seen.right_chain {
+                tracker.wrong_chain(now, i, !right);
+            }
             for (tag, block) in [(Tag::Safe, seen.safe), (Tag::Finalized, seen.finalized)] {
                 if let Some(block) = block {
                     tracker.observe_tag(now, i, tag, block);
                 }
             }
-            tracker.observe(now, i, seen.head);
+            if let Some(head) = seen.head {
+                tracker.observe(now, i, head);
+            }
             if let Some(block) = seen.confirmed {
                 tracker.observe_block(now, i, block);
             }
         }
         Err(_) => tracker.failed(now, i),
     }
-    let now = now.mono;
+    publish(pool, now.mono, &tracker, Some(i));
+}
+
+/// Publishes what follows from what has been observed; `polled` has been asked all there was to ask.
+fn publish(pool: &Pool, now: Mono, tracker: &Tracker, polled: Option<usize>) {
     let before = pool.state.heads.load_full();
-    let polled = pool.all_polled(i);
-    let next = Heads::next(&before, &tracker, now, polled);
+    let polled = polled.map_or(before.polled, |i| pool.all_polled(i));
+    let next = Heads::next(&before, tracker, now, polled);
     tell(pool, now, &before, &next);
     let moved = before.latest() != next.latest();
     pool.state.heads.store(Arc::new(next));
-    drop(tracker);
     if moved || !before.polled {
         pool.state.moved.notify_waiters();
     }

@@ -78,7 +78,7 @@ fn look_up(hash: &Hash) -> (&'static str, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Family, Poll};
+    use super::super::{Family, Owed, Poll};
     use super::*;
     use crate::Block;
 
@@ -95,9 +95,10 @@ mod tests {
 
     #[test]
     fn a_poll_asks_for_chain_head_and_tags() {
-        let mut poll = Poll::new(Family::Evm, "1", true, Some(7));
+        let mut owed = Owed::default();
+        let mut poll = Poll::new(Family::Evm, "1", &mut owed, true, Some(7));
         let mut asked = Vec::new();
-        while let Some(question) = poll.question() {
+        while let Some(question) = poll.question(false) {
             asked.push(format!("{} {}", question.method, question.params));
             match asked.len() {
                 1 => poll.answer(&raw("\"0x1\"")).unwrap(),
@@ -118,19 +119,47 @@ mod tests {
                 "eth_getBlockByNumber [\"0x7\",false]",
             ]
         );
-        assert!(seen.right_chain && seen.safe.is_none() && seen.finalized.is_none());
-        assert_eq!((seen.head.number, seen.confirmed.map(|b: Block| b.number)), (9, Some(7)));
+        assert_eq!(seen.right_chain, Some(true));
+        assert!(seen.safe.is_none() && seen.finalized.is_none());
+        assert_eq!((seen.head.unwrap().number, seen.confirmed.map(|b: Block| b.number)), (9, Some(7)));
+    }
+
+    #[test]
+    fn in_a_hurry_the_head_comes_first_and_the_rest_is_owed() {
+        let mut owed = Owed::default();
+        let mut polls = Vec::new();
+        for _ in 0..6 {
+            let mut poll = Poll::new(Family::Evm, "1", &mut owed, polls.is_empty(), Some(7));
+            let mut asked = Vec::new();
+            while let Some(Question { method, params, .. }) = poll.question(true) {
+                asked.push(params.get(2..8).unwrap_or("chain").to_owned());
+                let answer = if method == "eth_chainId" { raw("\"0x1\"") } else { block(7) };
+                poll.answer(&answer).unwrap();
+            }
+            polls.push(asked.join(" "));
+        }
+        let all = [
+            "chain latest safe\",",
+            "latest finali",
+            "latest 0x7\",f",
+            "latest chain",
+            "latest 0x7\",f",
+            "latest chain",
+        ];
+        assert_eq!(polls, all);
     }
 
     #[test]
     fn another_chain_or_another_height_is_noticed() {
-        let mut poll = Poll::new(Family::Evm, "1", false, Some(7));
-        poll.question();
+        let mut owed = Owed::default();
+        let mut poll = Poll::new(Family::Evm, "1", &mut owed, false, Some(7));
+        poll.question(false);
         poll.answer(&raw("\"0x2\"")).unwrap();
-        poll.question();
+        poll.question(false);
         poll.answer(&block(9)).unwrap();
-        poll.question();
+        poll.question(false);
         assert_eq!(poll.answer(&block(8)), Err(NotABlock));
-        assert!(!poll.seen().unwrap().right_chain);
+        assert_eq!(poll.head(), None, "it is of another chain");
+        assert_eq!(poll.seen().unwrap().right_chain, Some(false));
     }
 }

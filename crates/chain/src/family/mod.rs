@@ -10,7 +10,7 @@ mod monero;
 mod poll;
 
 pub use bitcoin::network as bitcoin_network;
-pub use poll::{Poll, Question, Seen};
+pub use poll::{Owed, Poll, Question, Seen};
 
 use serde_json::value::RawValue;
 

@@ -120,7 +120,7 @@ fn classify(error: &RpcError<'_>) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Family, Poll};
+    use super::super::{Family, Owed, Poll};
     use super::*;
     use crate::Block;
 
@@ -134,15 +134,16 @@ mod tests {
 
     #[test]
     fn a_poll_reads_what_monerod_says() {
-        let mut poll = Poll::new(Family::Monero, "fakechain", true, Some(1));
-        while let Some(question) = poll.question() {
+        let mut owed = Owed::default();
+        let mut poll = Poll::new(Family::Monero, "fakechain", &mut owed, true, Some(1));
+        while let Some(question) = poll.question(false) {
             poll.answer(&recorded(question.method)).unwrap();
         }
         let seen = poll.seen().unwrap();
         let hash = bare("80cbee2c0414879ac8047e8136041b3822cba745a3764da61c0f5787af989897").unwrap();
         let parent = bare("c0665b7a1b592d61b1bed46b9fb7486d3e9ea17e2565120fc1aafc2f04fe770e").unwrap();
-        assert!(seen.right_chain);
-        assert_eq!(seen.head, HeadSeen { number: 2, hash, parent, timestamp: 1_795_656_411 });
+        assert_eq!(seen.right_chain, Some(true));
+        assert_eq!(seen.head.unwrap(), HeadSeen { number: 2, hash, parent, timestamp: 1_795_656_411 });
         assert_eq!(seen.confirmed, Some(Block { number: 1, hash: parent }));
     }
 

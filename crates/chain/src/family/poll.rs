@@ -1,4 +1,7 @@
-//! A poll of a node's head.
+//! A poll of a node's head, and of what is to be known besides.
+//!
+//! The head comes first, since it is what a poll is for. The rest is asked as far as there is time, and goes over to
+//! the next poll where there is none: a node that is slow is not made to look as if its head were old.
 
 use std::collections::VecDeque;
 
@@ -34,13 +37,13 @@ impl Question {
     }
 }
 
-/// What a poll saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a poll saw. Nothing is known of what it had no time for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// True if the node serves the right chain.
-    pub right_chain: bool,
+    /// Whether the node serves the right chain.
+    pub right_chain: Option<bool>,
     /// Its newest block.
-    pub head: HeadSeen,
+    pub head: Option<HeadSeen>,
     /// What `safe` means to it.
     pub safe: Option<Block>,
     /// What `finalized` means to it.
@@ -49,48 +52,84 @@ pub struct Seen {
     pub confirmed: Option<Block>,
 }
 
+/// What is to be asked of a node besides its head, from poll to poll.
+#[derive(Debug, Default)]
+pub struct Owed {
+    asks: VecDeque<Ask>,
+    /// It has been seen to serve the right chain.
+    right_chain: bool,
+}
+
+impl Owed {
+    /// Adds what is due and not owed already. What is to be confirmed keeps its place, whatever its height.
+    fn add(&mut self, rules: &Rules, with_tags: bool, confirm: Option<u64>) {
+        let is_height = |ask: &Ask| matches!(ask, Ask::At(_));
+        match (self.asks.iter_mut().find(|ask| is_height(ask)), confirm) {
+            (Some(ask), Some(number)) => *ask = Ask::At(number),
+            (Some(_), None) => self.asks.retain(|ask| !is_height(ask)),
+            (None, _) => {}
+        }
+        for ask in rules.first.iter().copied().chain(confirm.map(Ask::At)) {
+            let due = match ask {
+                Ask::Head | Ask::HeadAt(..) => false,
+                Ask::Safe | Ask::Finalized => with_tags,
+                Ask::Network | Ask::At(_) => true,
+            };
+            if due && !self.asks.contains(&ask) {
+                self.asks.push_back(ask);
+            }
+        }
+    }
+}
+
 /// A poll under way: ask [`Poll::question`], hand the result to [`Poll::answer`], until there is none.
 pub struct Poll<'a> {
     rules: &'static Rules,
     network: &'a str,
-    waiting: VecDeque<Ask>,
+    owed: &'a mut Owed,
+    /// What stands between here and the head.
+    first: VecDeque<Ask>,
     asked: Option<Ask>,
     begun: usize,
-    right_chain: bool,
-    head: Option<HeadSeen>,
-    safe: Option<Block>,
-    finalized: Option<Block>,
-    confirmed: Option<Block>,
+    beside: usize,
+    seen: Seen,
 }
 
 impl<'a> Poll<'a> {
     /// A poll of a node that should serve `network`. `with_tags` asks for the blocks behind the head as well,
-    /// `confirm` for the block at that height.
-    pub fn new(family: Family, network: &'a str, with_tags: bool, confirm: Option<u64>) -> Self {
+    /// `confirm` for the block at that height. What `owed` holds since earlier polls is asked first.
+    pub fn new(
+        family: Family,
+        network: &'a str,
+        owed: &'a mut Owed,
+        with_tags: bool,
+        confirm: Option<u64>,
+    ) -> Self {
         let rules = family.rules();
-        let tag = |ask: &Ask| matches!(ask, Ask::Safe | Ask::Finalized);
-        let first = rules.first.iter().copied().filter(|ask| with_tags || !tag(ask));
-        Self {
-            rules,
-            network,
-            waiting: first.chain(confirm.map(Ask::At)).collect(),
-            asked: None,
-            begun: 0,
-            right_chain: false,
-            head: None,
-            safe: None,
-            finalized: None,
-            confirmed: None,
+        owed.add(rules, with_tags, confirm);
+        let mut first = VecDeque::from([Ask::Head]);
+        // Whose head it is has to be known before it counts.
+        if !owed.right_chain {
+            owed.asks.retain(|ask| *ask != Ask::Network);
+            first.push_front(Ask::Network);
         }
+        Self { rules, network, owed, first, asked: None, begun: 0, beside: 0, seen: Seen::default() }
     }
 
-    /// What to ask next; `None` when all has been asked.
-    pub fn question(&mut self) -> Option<Question> {
+    /// What to ask next; `None` when all has been asked. In a hurry that is the head and one thing besides.
+    pub fn question(&mut self, hurry: bool) -> Option<Question> {
         if self.begun == MAX_QUESTIONS {
             return None;
         }
+        let ask = match self.first.pop_front() {
+            Some(ask) => ask,
+            None if hurry && self.beside > 0 => return None,
+            None => {
+                self.beside += 1;
+                self.owed.asks.pop_front()?
+            }
+        };
         self.begun += 1;
-        let ask = self.waiting.pop_front()?;
         self.asked = Some(ask);
         Some((self.rules.question)(ask))
     }
@@ -99,13 +138,16 @@ impl<'a> Poll<'a> {
     pub fn answer(&mut self, result: &RawValue) -> Result<(), NotABlock> {
         let Some(ask) = self.asked.take() else { return Ok(()) };
         match (self.rules.read)(ask, result)? {
-            Told::Network(network) => self.right_chain = network == self.network,
-            Told::Head(head) => self.head = Some(head),
-            Told::HeadAt(block, time) => self.waiting.push_front(Ask::HeadAt(block, time)),
+            Told::Network(network) => {
+                self.owed.right_chain = network == self.network;
+                self.seen.right_chain = Some(self.owed.right_chain);
+            }
+            Told::Head(head) => self.seen.head = Some(head),
+            Told::HeadAt(block, time) => self.first.push_front(Ask::HeadAt(block, time)),
             Told::Block(block) => match ask {
-                Ask::Safe => self.safe = Some(block),
-                Ask::Finalized => self.finalized = Some(block),
-                Ask::At(number) if block.number == number => self.confirmed = Some(block),
+                Ask::Safe => self.seen.safe = Some(block),
+                Ask::Finalized => self.seen.finalized = Some(block),
+                Ask::At(number) if block.number == number => self.seen.confirmed = Some(block),
                 Ask::At(_) | Ask::Network | Ask::Head | Ask::HeadAt(..) => return Err(NotABlock),
             },
             Told::Nothing => {}
@@ -113,9 +155,13 @@ impl<'a> Poll<'a> {
         Ok(())
     }
 
+    /// The head, if it is known and whose it is.
+    pub fn head(&self) -> Option<HeadSeen> {
+        self.seen.head.filter(|_| self.owed.right_chain)
+    }
+
     /// What was seen; `None` if there was no head.
     pub fn seen(self) -> Option<Seen> {
-        let Self { right_chain, safe, finalized, confirmed, .. } = self;
-        Some(Seen { right_chain, head: self.head?, safe, finalized, confirmed })
+        Some(self.seen).filter(|seen| seen.head.is_some())
     }
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Family, Poll};
+use super::super::{Family, Owed, Poll};
 use super::*;
 
 /// The first transaction of the first block of the main network.
@@ -29,25 +29,27 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn a_poll_reads_what_btcd_says() {
-    let mut poll = Poll::new(Family::Bitcoin, network("regtest").unwrap(), true, Some(1));
+    let mut owed = Owed::default();
+    let mut poll = Poll::new(Family::Bitcoin, network("regtest").unwrap(), &mut owed, true, Some(1));
     let mut asked = Vec::new();
-    while let Some(question) = poll.question() {
+    while let Some(question) = poll.question(false) {
         asked.push(question.method);
         poll.answer(&recorded(&question)).unwrap();
     }
     let seen = poll.seen().unwrap();
     assert_eq!(asked, ["getblockhash", "getblockchaininfo", "getblockheader", "getblockhash"]);
-    assert!(seen.right_chain);
-    assert_eq!(seen.head.number, 1);
-    assert_eq!(to_bare(&seen.head.parent), network("regtest").unwrap());
-    assert_eq!(seen.confirmed, Some(seen.head.block()));
+    assert_eq!(seen.right_chain, Some(true));
+    assert_eq!(seen.head.unwrap().number, 1);
+    assert_eq!(to_bare(&seen.head.unwrap().parent), network("regtest").unwrap());
+    assert_eq!(seen.confirmed, Some(seen.head.unwrap().block()));
 }
 
 #[test]
 fn a_header_of_another_block_is_no_head() {
-    let mut poll = Poll::new(Family::Bitcoin, "", false, None);
+    let mut owed = Owed::default();
+    let mut poll = Poll::new(Family::Bitcoin, "", &mut owed, false, None);
     let mut last = Ok(());
-    while let Some(question) = poll.question() {
+    while let Some(question) = poll.question(false) {
         let answer = recorded(&question).get().replace("\"height\": 1", "\"height\": 2");
         last = poll.answer(&raw(&answer));
     }

@@ -1,4 +1,4 @@
-use super::super::{Family, Poll};
+use super::super::{Family, Owed, Poll};
 use super::*;
 
 /// What Tendermint 0.34.24 (`tendermint node --proxy_app=kvstore`) answered at block 4, by method.
@@ -18,9 +18,10 @@ fn raw(text: &str) -> Box<RawValue> {
 
 #[test]
 fn a_poll_reads_what_tendermint_says() {
-    let mut poll = Poll::new(Family::CometBft, "test-chain-LDvzez", true, Some(4));
+    let mut owed = Owed::default();
+    let mut poll = Poll::new(Family::CometBft, "test-chain-LDvzez", &mut owed, true, Some(4));
     let mut asked = Vec::new();
-    while let Some(question) = poll.question() {
+    while let Some(question) = poll.question(false) {
         asked.push(format!("{} {}", question.method, question.params));
         poll.answer(&recorded(question.method)).unwrap();
     }
@@ -29,8 +30,8 @@ fn a_poll_reads_what_tendermint_says() {
     let seen = poll.seen().unwrap();
     let hash = bare("1D69465915EE179F216B7A8A85C63576A7AED3105CEFE20BB967FA75F9F4A024").unwrap();
     let parent = bare("E70D5F22EED44F354411CC3BA9D72ADD0725CD1366A8F00BF4BE6C8F1A63FEBA").unwrap();
-    assert!(seen.right_chain);
-    assert_eq!(seen.head, HeadSeen { number: 4, hash, parent, timestamp: 1_795_660_004 });
+    assert_eq!(seen.right_chain, Some(true));
+    assert_eq!(seen.head.unwrap(), HeadSeen { number: 4, hash, parent, timestamp: 1_795_660_004 });
     assert_eq!(seen.confirmed, Some(Block { number: 4, hash }));
 }
 
