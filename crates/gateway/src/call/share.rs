@@ -89,6 +89,7 @@ pub(super) async fn way<'a>(
     heads: &'a Arc<Heads>,
     worded: &Worded,
     call: &Call<'_>,
+    mut now: Mono,
     deadline: Mono,
 ) -> Way<'a> {
     let mut asking = Asking { pool, heads, miss: None, flight: None, waited: false };
@@ -98,13 +99,13 @@ pub(super) async fn way<'a>(
         match cache.find(worded.said(), &heads.view()) {
             Found::Hit(kept) => return Way::Told(By::Cache, Outcome::Whole(written(call, &kept.result))),
             Found::Miss(turn) => asking.miss = Some((cache, bond, turn)),
+            Found::New => {}
         }
     }
     if !worded.is_shared() || pool.evm().is_none_or(|evm| evm.cache.is_none()) {
         return Way::Asks(asking);
     }
     loop {
-        let now = worker.clock.mono();
         let key = key(pool, heads, worded);
         let mut seat = None;
         let joined = worker.flights.locked().join(&key, now, pool.section.hang, || {
@@ -126,7 +127,7 @@ pub(super) async fn way<'a>(
                 None => return Way::Asks(asking),
             },
             // The leader went away.
-            Ok(Err(_)) => {}
+            Ok(Err(_)) => now = worker.clock.mono(),
             Err(_) => return Way::Told(By::Nobody, Outcome::Refused(Refusal::Deadline(Vec::new()))),
         }
     }

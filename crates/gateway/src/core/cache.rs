@@ -5,7 +5,13 @@
 //! is final, an answer outlives the chain's memory, until agreement is taken back below what was final
 //! ([`View::era`]).
 //!
+//! Once it is full, an answer is kept only if the same was asked before, so that what is asked once, which is most,
+//! neither displaces what is asked often nor costs the memory's time (the doorkeeper of TinyLFU, Einziger et al.,
+//! 2017, <https://doi.org/10.1145/3149371>).
+//!
 //! Nobody waits: where another thread is at the same shard just then, a look-up misses and an answer is not kept.
+
+mod door;
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +21,7 @@ use std::{
     },
 };
 
+use door::Door;
 use foldhash::{SharedSeed, fast::SeedableRandomState};
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync};
 use seawall_chain::{Block, Hash};
@@ -71,6 +78,8 @@ pub enum Found {
     Hit(Arc<Kept>),
     /// Nothing. An answer that is asked for now is of this turn.
     Miss(Turn),
+    /// Nothing, nor is there room for an answer that is asked for the first time.
+    New,
 }
 
 /// When an answer was asked for, between the times when [`Cache::forget`] was called.
@@ -82,6 +91,7 @@ pub struct Turn(u64);
 pub struct Cache {
     entries: sync::Cache<Box<[u8]>, Arc<Kept>, Weight, SeedableRandomState, Evictions>,
     largest: u64,
+    door: Door,
     turn: AtomicU64,
     counts: Arc<Counts>,
 }
@@ -123,9 +133,10 @@ impl Cache {
             .expect("both capacities are set");
         let counts = Arc::<Counts>::default();
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
+        let door = Door::new(items, hasher.clone());
         let entries = sync::Cache::with_options(options, Weight, hasher, Evictions(counts.clone()));
         let largest = entries.shard_capacity() / LARGEST;
-        Self { entries, largest, turn: AtomicU64::new(0), counts }
+        Self { entries, largest, door, turn: AtomicU64::new(0), counts }
     }
 
     /// The answer to `call`, if it is one on the chain that `view` shows.
@@ -139,7 +150,8 @@ impl Cache {
             }
             None => {
                 self.counts.misses.fetch_add(1, Relaxed);
-                Found::Miss(Turn(turn))
+                let full = self.counts.evictions.load(Relaxed) > 0;
+                if full && !self.door.knows(call) { Found::New } else { Found::Miss(Turn(turn)) }
             }
         }
     }

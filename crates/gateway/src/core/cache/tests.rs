@@ -178,3 +178,30 @@ fn it_never_holds_more_than_it_may() {
     cache.keep(b"huge", &"x".repeat(1 << 19), block, Turn(0), &chain.view());
     assert_eq!(cache.bytes(), before, "one answer does not take the place of all others");
 }
+
+#[test]
+fn once_it_is_full_only_what_is_asked_again_is_kept() {
+    let cache = Cache::new(1 << 20, 1);
+    let chain = Chain::new();
+    let block = Block { number: 0, hash: chain.whole[&0] };
+    let ask = |call: &[u8]| match cache.find(call, &chain.view()) {
+        Found::Hit(_) => "hit",
+        Found::New => "new",
+        Found::Miss(turn) => {
+            cache.keep(call, &"x".repeat(1_000), block, turn, &chain.view());
+            "kept"
+        }
+    };
+    assert_eq!([ask(b"early"), ask(b"early")], ["kept", "hit"]);
+    for n in 0..2_000u32 {
+        ask(&n.to_be_bytes());
+    }
+    assert_eq!([ask(b"late"), ask(b"late"), ask(b"late")], ["new", "kept", "hit"]);
+    let evictions = cache.counts().evictions.load(Relaxed);
+    for n in 0..2_000u32 {
+        ask(&(1 << 20 | n).to_be_bytes());
+    }
+    // Two calls whose fingerprints are the same would let one in.
+    assert!(cache.counts().evictions.load(Relaxed) - evictions < 20);
+    assert_eq!(ask(b"late"), "hit", "what is asked once does not displace it");
+}
