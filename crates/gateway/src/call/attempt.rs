@@ -108,31 +108,27 @@ pub(crate) async fn attempt(ask: Arc<Ask>, upstream: usize, began: Mono) -> Atte
         Some(prove) => Box::pin(proven(&ask, upstream, began, prove)).await,
         None => Ok(()),
     };
-    let end = match proven {
-        Ok(()) => match exchange(&ask, upstream, began, &ask.body).await {
-            Ok((received, link)) => answered(&ask, upstream, received, link),
-            Err(failure) => End::Failed(failure),
-        },
+    let exchanged = match proven {
+        Ok(()) => exchange(&ask, upstream, began, &ask.body).await,
+        Err(failure) => Err(failure),
+    };
+    // Read once: what is made of the answer takes no time to speak of.
+    let now = ask.worker.clock.mono();
+    let end = match exchanged {
+        Ok((received, link)) => {
+            ask.pool.upstreams[upstream].heed(now, &received.headers);
+            answered(&ask, upstream, now, received, link)
+        }
         Err(failure) => End::Failed(failure),
     };
-    let now = ask.worker.clock.mono();
     if !matches!(end, End::Failed(Failure { cause: Cause::Connect, .. })) {
         state.heard(now);
     }
     Attempt { upstream, ended: now, took: now.since(began), end }
 }
 
-/// One exchange, heeding what the answer tells of its provider's limits.
-async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
-    let exchanged = unheeded(ask, upstream, now, body).await;
-    if let Ok((received, _)) = &exchanged {
-        ask.pool.upstreams[upstream].heed(ask.worker.clock.mono(), &received.headers);
-    }
-    exchanged
-}
-
 /// One exchange on a pooled connection or a fresh one.
-async fn unheeded(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
+async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result<(Received, Link), Failure> {
     let target = &ask.pool.upstreams[upstream];
     let worker = &ask.worker;
     let request = || {
@@ -180,10 +176,10 @@ async fn connect(ask: &Ask, upstream: usize) -> Result<Link, Failure> {
     }
 }
 
-fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {
+fn answered(ask: &Ask, upstream: usize, now: Mono, received: Received, link: Link) -> End {
     let in_body = ask.pool.rules().errors_by_status && is_error(&received);
     if let Some(failure) = told_by_status(&received).filter(|_| !in_body) {
-        keep(ask, upstream, link, received.rest.is_none());
+        keep(ask, upstream, now, link, received.rest.is_none());
         return End::Failed(failure);
     }
     if let Some(rest) = received.rest {
@@ -202,7 +198,7 @@ fn answered(ask: &Ask, upstream: usize, received: Received, link: Link) -> End {
         history: &ask.history,
     };
     let worth = judge(received.status, &received.body, &expected);
-    keep(ask, upstream, link, true);
+    keep(ask, upstream, now, link, true);
     End::Answer { worth, body: received.body }
 }
 
@@ -222,9 +218,9 @@ fn is_error(received: &Received) -> bool {
 }
 
 /// Puts a connection back that can be used again.
-fn keep(ask: &Ask, upstream: usize, link: Link, whole: bool) {
+fn keep(ask: &Ask, upstream: usize, now: Mono, link: Link, whole: bool) {
     if whole {
-        ask.worker.links.put(ask.pool.upstreams[upstream].state.id, ask.worker.clock.mono(), link);
+        ask.worker.links.put(ask.pool.upstreams[upstream].state.id, now, link);
     }
 }
 
@@ -235,7 +231,7 @@ fn looks_right(first: &[u8]) -> bool {
 
 /// Asks the upstream for the newest block that its answer should cover: a node that lags answers a range
 /// without its newest blocks, and says nothing of it. Asked afterwards, it might have caught up meanwhile.
-async fn proven(ask: &Ask, upstream: usize, now: Mono, prove: Prove) -> Result<(), Failure> {
+async fn proven(ask: &Ask, upstream: usize, began: Mono, prove: Prove) -> Result<(), Failure> {
     let mut body = Vec::with_capacity(96);
     let mut params = Vec::with_capacity(32);
     params.extend_from_slice(b"[\"");
@@ -243,9 +239,11 @@ async fn proven(ask: &Ask, upstream: usize, now: Mono, prove: Prove) -> Result<(
     params.extend_from_slice(b"\",false]");
     let params = str::from_utf8(&params).expect("a quantity is ASCII");
     envelope::write_call(&mut body, "1", "eth_getBlockByNumber", Some(params));
-    let (received, link) = exchange(ask, upstream, now, &body.into()).await?;
+    let (received, link) = exchange(ask, upstream, began, &body.into()).await?;
+    let now = ask.worker.clock.mono();
+    ask.pool.upstreams[upstream].heed(now, &received.headers);
     let told = told_by_status(&received);
-    keep(ask, upstream, link, received.rest.is_none());
+    keep(ask, upstream, now, link, received.rest.is_none());
     if let Some(failure) = told {
         return Err(failure);
     }

@@ -52,7 +52,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         return barred(visit, call, &refusal);
     }
     if feed::is_ours(&call.method) && pool.evm().is_some_and(|chain| chain.family == Family::Evm) {
-        return feed::answer(visit, call).await;
+        return Box::pin(feed::answer(visit, call)).await;
     }
     pool.state.counts.requests.fetch_add(1, Relaxed);
     let deadline = now + pool.section.deadline;
@@ -76,7 +76,7 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
             break Outcome::Whole(local);
         }
         let worded = word(pool, &heads, call);
-        let (outcome, asked) = match way(worker, pool, &heads, &worded, call, deadline).await {
+        let (outcome, asked) = match way(worker, pool, &heads, &worded, call, now, deadline).await {
             Way::Told(by, outcome) => {
                 trail.by(by);
                 (outcome, false)
@@ -86,7 +86,9 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
                 if !std::mem::replace(&mut counted, true) {
                     pool.state.budget().call(began);
                 }
-                let outcome = upstreams(visit, call, &heads, &worded, &trail, began, deadline).await;
+                // Boxed, so that a call that needs no upstream does not hold, and clear, the room of one that does.
+                let asked = upstreams(visit, call, &heads, &worded, &trail, began, deadline);
+                let outcome = Box::pin(asked).await;
                 asking.answered(&worded, &outcome);
                 (outcome, true)
             }

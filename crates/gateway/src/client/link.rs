@@ -18,6 +18,8 @@ use hyper_util::rt::TokioIo;
 use seawall_model::Cause;
 use seawall_runtime::net::Conn;
 
+/// Of an answer that says it is too large to hold, this much is waited for: enough to see whether it comes at all.
+const FRONT: usize = 256 * 1024;
 /// Largest head of an answer.
 const HEAD_LIMIT: usize = 64 * 1024;
 
@@ -124,6 +126,7 @@ impl Link {
         declared: Option<usize>,
         hold: usize,
     ) -> Result<(Bytes, bool), ExchangeError> {
+        let hold = if declared.is_some_and(|length| length > hold) { hold.min(FRONT) } else { hold };
         let mut first = Bytes::new();
         let mut more: Option<BytesMut> = None;
         loop {

@@ -31,7 +31,7 @@ pub(crate) struct Streaming {
     patience: Duration,
     timer: Pin<Box<Sleep>>,
     /// The request's account, if anybody wants one.
-    sheet: Option<Sheet>,
+    sheet: Option<Box<Sheet>>,
 }
 
 /// The upstream's answer broke off after its first bytes had gone out; the client's connection is cut so
@@ -48,7 +48,7 @@ impl ReplyBody {
     }
 
     /// Closes the request's account, at once if the body is all there; else once it has gone out.
-    pub(super) fn account(&mut self, sheet: Sheet) {
+    pub(super) fn account(&mut self, sheet: Box<Sheet>) {
         match self {
             Self::Whole(bytes) => sheet.sent(bytes.len()),
             Self::Streaming(streaming) => {

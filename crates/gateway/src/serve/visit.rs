@@ -47,8 +47,8 @@ pub(crate) struct Visit {
     pub(crate) spot: Option<Spot>,
     /// The way that its calls have gone.
     pub(crate) trail: Trail,
-    /// Its account, if anybody wants one.
-    pub(crate) sheet: Option<Sheet>,
+    /// Its account, if anybody wants one. Boxed, since a visit is moved about.
+    pub(crate) sheet: Option<Box<Sheet>>,
     /// What the client has seen already, where it asks to be held to that.
     pub(crate) floor: Option<Floor>,
     /// Who is counted as affected by what becomes of it, where the estate has that counted.
@@ -61,6 +61,7 @@ impl Visit {
         let accounts = worker.accounts.as_ref();
         let sheet = accounts.and_then(|to| Sheet::open(to, worker.clock, &pool, client.address, headers));
         let traced = sheet.as_ref().and_then(Sheet::trace).is_some_and(|trace| trace.sampled);
+        let sheet = sheet.map(Box::new);
         let affected = pool.section.affected.as_ref();
         let who = affected.map(|section| Who::of(section, &worker.customer_key, headers));
         Self { worker, pool, client, spot: None, trail: Trail::new(traced), sheet, floor: None, who }
