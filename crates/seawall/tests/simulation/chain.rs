@@ -184,6 +184,10 @@ impl Chain {
                 let named = number(view, params[0].as_str().unwrap_or_default());
                 Ok(named.filter(|n| *n <= view.head).map_or(Value::Null, |n| self.block(n, view.branch)))
             }
+            "eth_getBlockByHash" => {
+                let named = self.named(view, &json!({"blockHash": params[0]}));
+                Ok(named.map_or(Value::Null, |n| self.block(n, view.branch)))
+            }
             "eth_getBalance" | "eth_call" => {
                 let n = self.named(view, &params[1]).ok_or((-32_000, "header not found"))?;
                 Ok(self.state(&self.hash(n, view.branch), method, &params[0]).into())

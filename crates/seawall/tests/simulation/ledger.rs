@@ -85,6 +85,8 @@ pub(crate) struct Ledger {
     pub(crate) checkpoints: Vec<String>,
     /// Calls that have not been answered yet.
     pub(crate) open: i64,
+    /// The newest block that the subscriber of this life was told of.
+    pub(crate) subscribed: Option<u64>,
     /// When this life began.
     pub(crate) born: u64,
 }
@@ -159,6 +161,17 @@ impl Ledger {
         let excused = code == "SW0304" && plan.floor < USUAL_FLOOR && now < plan.spans.recovered;
         if !excused {
             self.find(now, format!("{read:?}, asked at {}, failed: {code} {answer}", asked.at));
+        }
+    }
+
+    /// A life in which all was well for a while has ended: its subscriber was told of all blocks but the newest.
+    pub(crate) fn check_subscriber(&mut self, plan: &Plan, chain: &Chain, now: u64) {
+        let due = chain.head_at(now.saturating_sub(2 * slack(plan)));
+        if now >= plan.spans.all_serve && self.subscribed.is_none_or(|last| last < due) {
+            self.find(
+                now,
+                format!("a subscriber was told of no block after {:?}, {due} is old", self.subscribed),
+            );
         }
     }
 

@@ -16,6 +16,7 @@ mod node;
 mod operator;
 mod outcome;
 mod plan;
+mod subscriber;
 mod world;
 
 use std::{

@@ -14,7 +14,10 @@ use seawall_runtime::{
     clock::Clock,
     disk::{Disk, Open, sim::SimDisk},
     metrics::Metrics,
-    net::sim::{Latency, SimNet},
+    net::{
+        Endpoint,
+        sim::{Latency, SimNet},
+    },
     signals::{Event, Signals},
     state::SqliteState,
     tasks::Threads,
@@ -34,6 +37,7 @@ use super::{
     node::Node,
     operator::{clients, look},
     plan::{End, Life, Plan, Spans},
+    subscriber,
 };
 
 /// The daemon's host, its ports and its journal.
@@ -137,7 +141,7 @@ impl Lasting {
         });
         {
             let mut ledger = world.ledger();
-            (ledger.born, ledger.floor, ledger.open) = (life.from, 0, 0);
+            (ledger.born, ledger.floor, ledger.open, ledger.subscribed) = (life.from, 0, 0, None);
             ledger.heads.clear();
         }
         for (node, upstream) in self.nodes.iter().zip(&self.plan.upstreams) {
@@ -154,7 +158,11 @@ impl Lasting {
         tokio::spawn(look(world.clone(), admin));
         let door = Arc::new(Door::new(net.host("client"), HOST, GATEWAY));
         tokio::spawn(clients(world.clone(), door, life));
+        let to = Endpoint { host: HOST.into(), port: GATEWAY, tls: false };
+        let listening = tokio::spawn(subscriber::listen(world.clone(), net.host("subscriber"), to));
         days.until(life.to).await;
+        listening.abort();
+        world.ledger().check_subscriber(&self.plan, &self.chain, days.now());
         if life.end == End::Stop {
             // If nobody listens any more, it has ended by itself, and says why.
             let _ = tell.send(Event::Stop).await;
