@@ -10,9 +10,10 @@ import { matrix } from './matrix/scenario.mjs';
 import { modes } from './mock/modes.mjs';
 import { netns } from './netns/scenario.mjs';
 import { trouble } from './trouble/scenario.mjs';
+import { upgrade } from './upgrade.mjs';
 import { idle } from './idle.mjs';
 
-const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, idle };
+const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, upgrade, idle };
 
 const HELP = `Usage: bench/outage/run [SCENARIO ...] [OPTIONS]
 
@@ -25,10 +26,11 @@ Scenarios (default: all, in this order)
   clients   ethers, viem, web3.py and cast do what they do at one healthy node, through a failover and a reorganisation
   netns     gateway and nodes in network namespaces, the links between them cut, muted, reset, down (needs root)
   trouble   Seawall's own troubles: bad estates, a full disk, a stalled fsync, a stderr nobody reads
+  upgrade   another process takes over, 20 times, under load; then one of two gateways is killed
   idle      memory held by idle connections
 
 Options
-  --rate N           requests a second (chain 1000, modes 200, matrix 80, trouble 500)
+  --rate N           requests a second (chain 1000, modes 200, matrix 80, trouble 500, upgrade 1000)
   --seconds N        length of the run (chain 300), of one mode (12), of one cell's fault (5), of one trouble (60),
                      of netns at least (0: its script once)
   --fault-every N    seconds between faults in chain (10)

@@ -2,7 +2,7 @@
 
 const EXAMPLES_SHOWN = 16;
 const EXAMPLE_WIDTH = 600;
-const PRINTERS = { chain, modes, matrix, clients, netns, trouble, idle };
+const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, idle };
 
 export function printReport(name, result) {
   console.log(`\n== ${name}`);
@@ -64,6 +64,13 @@ function netns(r) {
 
 function trouble(r) {
   table(r.troubles);
+}
+
+function upgrade({ upgraded: u, one_of_two_killed: k }) {
+  console.log(`${u.upgrades} upgrades at ${u.rate}/s: ${u.requests} requests, ${u.failed} failed, slowest ${u.slowest_ms} ms`);
+  console.log(`a subscriber: ${u.heads} heads, ${u.left_out} left out, subscribed again ${u.resubscribed} times`);
+  console.log(`journal: ${u.journal}`);
+  console.log(`one of two gateways killed at ${k.rate}/s: ${k.requests} requests, ${k.failed} failed that it had, ${k.failed_later} later`);
 }
 
 function idle(r) {

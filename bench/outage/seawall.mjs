@@ -13,7 +13,7 @@ const READY_MS = 15_000;
 const RECORDS_READ = 2000;
 
 /** The estate as text. `upstreams` are `{ name, provider, url, weight }`, `pool` lines more of the one pool. */
-export function estateText({ host = '127.0.0.1', gateway, admin, journal, chainId, blockTime = '1s', pool = [], upstreams, log = 'info' }) {
+export function estateText({ host = '127.0.0.1', gateway, admin, journal, chainId, blockTime = '1s', pool = [], upstreams, log = 'info', drain }) {
   const providers = [...new Set(upstreams.map((u) => u.provider))];
   return [
     '[estate]', 'name = "outage"', '',
@@ -21,6 +21,7 @@ export function estateText({ host = '127.0.0.1', gateway, admin, journal, chainI
     'admin_token = "env:OUTAGE_ADMIN_TOKEN"', '',
     '[journal]', `dir = "${journal}"`, '',
     '[log]', `level = "${log}"`, '',
+    ...(drain ? ['[limits]', `drain = "${drain}"`, ''] : []),
     ...providers.flatMap((p) => [`[providers.${p}]`, '']),
     '[pools.chain]', 'kind = "evm"', `chain_id = ${chainId}`, `block_time = "${blockTime}"`, 'route = "/"', ...pool, '',
     ...upstreams.flatMap((u) => [

@@ -17,6 +17,8 @@ umount -l "$0/small" 2>/dev/null
 
 export class Stage {
   #alive = new Map();
+  /** Processes that others started. */
+  #adopted = new Set();
   #reaper;
   #logs = 0;
 
@@ -66,8 +68,20 @@ export class Stage {
     return child;
   }
 
+  /** Has a process that another one started end with the run. */
+  adopt(pid) {
+    this.#adopted.add(pid);
+    this.#tellReaper();
+  }
+
   /** Kills everything started so far. */
   clear() {
+    for (const pid of this.#adopted) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {} // it has ended
+    }
+    this.#adopted.clear();
     for (const child of this.#alive.keys()) child.kill('SIGKILL');
   }
 
@@ -78,7 +92,7 @@ export class Stage {
   }
 
   #tellReaper() {
-    const pids = [...this.#alive.keys()].map((child) => child.pid).filter(Boolean);
+    const pids = [...[...this.#alive.keys()].map((child) => child.pid).filter(Boolean), ...this.#adopted];
     this.#reaper.stdin.write(`${pids.join(' ')}\n`);
   }
 }

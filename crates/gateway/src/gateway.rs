@@ -161,9 +161,15 @@ impl Gateway {
         routes.allowances.iter().for_each(|allowance| allowance.tick(now, wall));
     }
 
-    /// Starts the workers, the head polls and the tick under `supervisor`.
+    /// Starts everything under `supervisor`.
     pub fn start(self: &Arc<Self>, supervisor: &Supervisor) {
+        self.watch(supervisor);
+        self.serve(supervisor);
+    }
+
+    fn plan(&self) -> (Plan, usize) {
         let section = self.section.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let workers = section.workers;
         let plan = Plan {
             clock: self.machine.clock,
             net: self.machine.net.clone(),
@@ -175,13 +181,24 @@ impl Gateway {
             connections: self.connections.clone(),
             accounts: self.accounts.clone(),
         };
+        (plan, workers)
+    }
+
+    /// Starts the workers: from here on clients are served.
+    pub fn serve(&self, supervisor: &Supervisor) {
         let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Requests };
-        for index in 0..section.workers {
+        let (plan, workers) = self.plan();
+        for index in 0..workers {
             let plan = plan.clone();
             supervisor.spawn_worker(self.machine.threads, "gateway", index, serving, move |shutdown| {
                 worker::run(plan.clone(), shutdown)
             });
         }
+    }
+
+    /// Starts what has to be known before anybody is served: the head polls, what follows them, and the tick.
+    pub fn watch(self: &Arc<Self>, supervisor: &Supervisor) {
+        let plan = self.plan().0;
         let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
         let poller = Poller {
             clock: self.machine.clock,

@@ -13,6 +13,7 @@ pub mod random;
 pub mod seam;
 pub mod signals;
 pub mod state;
+pub mod succession;
 pub mod tasks;
 pub mod watch;
 
@@ -38,15 +39,18 @@ pub struct Machine {
 
 impl Machine {
     /// The machine this process runs on. Upstreams' certificates are checked against the Mozilla roots and
-    /// those in `ca_bundle` (a PEM file).
+    /// those in `ca_bundle` (a PEM file). What it listens on is kept in `sockets`.
     ///
     /// # Errors
     /// If the bundle cannot be used.
-    pub fn system(ca_bundle: Option<&Path>) -> Result<Self, net::system::TlsError> {
+    pub fn system(
+        ca_bundle: Option<&Path>,
+        sockets: Arc<net::sockets::Sockets>,
+    ) -> Result<Self, net::system::TlsError> {
         let metrics = metrics::Metrics::new();
         Ok(Self {
             clock: clock::Clock::system(),
-            net: Arc::new(net::system::SystemNet::new(ca_bundle, &metrics)?),
+            net: Arc::new(net::system::SystemNet::new(ca_bundle, sockets, &metrics)?),
             disk: Arc::new(disk::SystemDisk),
             threads: tasks::Threads::System,
             seed: random::Seed::system(),

@@ -12,6 +12,8 @@ use tokio::{
 pub enum Event {
     /// Read the estate again (SIGHUP).
     Reload,
+    /// Have another process take this one's place (SIGUSR2).
+    Upgrade,
     /// Drain and end (SIGTERM, or the first Ctrl-C).
     Stop,
     /// End now (any further SIGTERM or Ctrl-C).
@@ -25,7 +27,7 @@ pub struct Signals {
 }
 
 enum Source {
-    System { hangup: Signal, interrupt: Signal, terminate: Signal },
+    System { hangup: Signal, interrupt: Signal, terminate: Signal, user: Signal },
     Simulated(mpsc::Receiver<Event>),
 }
 
@@ -36,6 +38,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            user: signal(SignalKind::user_defined2())?,
         };
         Ok(Self { source, stopping: false })
     }
@@ -50,11 +53,12 @@ impl Signals {
     pub async fn next(&mut self) -> Event {
         let event = match &mut self.source {
             // Every arm is cancel-safe: a signal not yet received stays pending.
-            Source::System { hangup, interrupt, terminate } => tokio::select! {
+            Source::System { hangup, interrupt, terminate, user } => tokio::select! {
                 biased;
                 Some(()) = interrupt.recv() => Event::Stop,
                 Some(()) = terminate.recv() => Event::Stop,
                 Some(()) = hangup.recv() => Event::Reload,
+                Some(()) = user.recv() => Event::Upgrade,
                 else => std::future::pending().await,
             },
             Source::Simulated(events) => match events.recv().await {
@@ -64,7 +68,7 @@ impl Signals {
         };
         match event {
             Event::Stop if std::mem::replace(&mut self.stopping, true) => Event::StopNow,
-            Event::Reload | Event::Stop | Event::StopNow => event,
+            Event::Reload | Event::Upgrade | Event::Stop | Event::StopNow => event,
         }
     }
 }

@@ -80,7 +80,7 @@ async fn ten_minutes_of_a_broken_name_server_cost_no_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-    let net = SystemNet::new(None, &Metrics::default()).unwrap();
+    let net = SystemNet::new(None, Arc::default(), &Metrics::default()).unwrap();
     let connect = async |host: &str| {
         let to = Endpoint { host: host.into(), port, tls: false };
         net.connect(&to).await.is_ok()

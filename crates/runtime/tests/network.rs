@@ -34,7 +34,7 @@ async fn answer(conn: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> io::R
 
 #[tokio::test]
 async fn names_and_literals_are_dialled() {
-    let machine = Machine::system(None).unwrap();
+    let machine = Machine::system(None, Arc::default()).unwrap();
     let mut listener = listen(&machine, "127.0.0.1:0", false).unwrap();
     let port = listener.local_addr().unwrap().port();
     for host in ["127.0.0.1", "localhost"] {
@@ -56,7 +56,7 @@ async fn names_and_literals_are_dialled() {
 
 #[tokio::test]
 async fn only_shared_listeners_share_a_port() {
-    let machine = Machine::system(None).unwrap();
+    let machine = Machine::system(None, Arc::default()).unwrap();
     for (first, second, both) in [(true, true, true), (false, true, false), (true, false, false)] {
         let listener = listen(&machine, "127.0.0.1:0", first).unwrap();
         let at = listener.local_addr().unwrap().to_string();
@@ -102,7 +102,7 @@ async fn a_server_must_prove_its_name_to_a_root_of_trust() {
         (Some(&*bundle), "127.0.0.1", Err("not valid for name")),
         (None, "localhost", Err("UnknownIssuer")),
     ] {
-        let machine = Machine::system(bundle).unwrap();
+        let machine = Machine::system(bundle, Arc::default()).unwrap();
         let mut listener = listen(&machine, "127.0.0.1:0", false).unwrap();
         let port = listener.local_addr().unwrap().port();
         let serve = async {
@@ -124,7 +124,7 @@ async fn a_server_must_prove_its_name_to_a_root_of_trust() {
 #[test]
 fn a_bundle_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let refused = |path: &Path| Machine::system(Some(path)).err().unwrap();
+    let refused = |path: &Path| Machine::system(Some(path), Arc::default()).err().unwrap();
     let missing = dir.path().join("missing.pem");
     assert!(matches!(refused(&missing), TlsError::Read { path, .. } if path == missing));
     let empty = dir.path().join("empty.pem");

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -163,7 +164,7 @@ async fn asked(
 fn alone(estate: &Estate, pool: Option<&str>, request: &RawValue) -> Result<Explanation, ExplainError> {
     let none = || ExplainError::Request("the estate has no pools".to_owned());
     let section = estate.gateway.clone().ok_or_else(none)?;
-    let machine = Machine::system(None).map_err(|e| ExplainError::Setup(e.to_string()))?;
+    let machine = Machine::system(None, Arc::default()).map_err(|e| ExplainError::Setup(e.to_string()))?;
     let (events, _nobody) = Events::queue();
     let gateway = Gateway::new(section, &machine, events).map_err(|e| ExplainError::Setup(e.to_string()))?;
     gateway.explain(pool, request.get().as_bytes()).map_err(|e| ExplainError::Request(e.to_string()))

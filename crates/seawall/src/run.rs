@@ -11,19 +11,21 @@ use seawall_runtime::{
     disk::Disk,
     logs::{Format, Logs},
     metrics::Build,
+    net::sockets::Sockets,
     seam::State,
     signals::Signals,
     state::SqliteState,
+    succession::{Peer, Program},
     watch::Watch,
 };
 
 use crate::{
-    daemon::{self, Parts, Roles},
+    daemon::{self, Parts, Roles, Succession},
     estate::{self, Estate, LoadError, LogFormat, Surroundings},
 };
 
 /// Runs the daemon in the foreground until SIGTERM or Ctrl-C; SIGHUP, or a change of the estate's files,
-/// reloads.
+/// reloads; SIGUSR2 has the binary that is there now take over without a request being lost.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 EXAMPLES
@@ -78,8 +80,31 @@ pub fn run(args: &RunArgs) -> u8 {
 /// Threads for everything but traffic.
 const CONTROL_THREADS: usize = 2;
 
+/// Set for a process that is to take the place of the one that starts it.
+const SUCCESSOR: &str = "SEAWALL_SUCCESSOR";
+
+/// How another process takes this one's place, and whose place this one takes. Before anything can read from standard
+/// input.
+fn succession() -> std::io::Result<Succession> {
+    let args = std::env::args_os().skip(1).collect();
+    let program = Program { path: std::env::current_exe()?, args, variable: SUCCESSOR };
+    let (before, sockets) = match std::env::var_os(SUCCESSOR) {
+        Some(_) => Peer::before().map(|(peer, sockets)| (Some(peer), sockets))?,
+        None => (None, Sockets::default()),
+    };
+    let manager = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
+    Ok(Succession { program, sockets: Arc::new(sockets), before, manager })
+}
+
 async fn serve(args: &RunArgs) -> u8 {
-    let machine = match Machine::system(args.ca.as_deref()) {
+    let succession = match succession() {
+        Ok(succession) => succession,
+        Err(error) => {
+            complain(&format!("SW0217: the process that started this one has not left its place: {error}"));
+            return 2;
+        }
+    };
+    let machine = match Machine::system(args.ca.as_deref(), succession.sockets.clone()) {
         Ok(machine) => machine,
         Err(error) => {
             complain(&format!("SW0208: {error}"));
@@ -98,7 +123,8 @@ async fn serve(args: &RunArgs) -> u8 {
         LogFormat::Human => Format::Human { colour: crate::output::colour_stderr() },
     };
     let logs = match Logs::init(format, &level, &machine.metrics) {
-        Ok(logs) => logs,
+        // Kept until all has been said, also why the daemon did not start.
+        Ok(logs) => Arc::new(logs),
         Err(error) => {
             complain(&format!("SW0209: {error}"));
             return 2;
@@ -132,8 +158,9 @@ async fn serve(args: &RunArgs) -> u8 {
         signals,
         watch: Some(watch),
         load: Arc::new(move || load(&path, &again)),
-        logs: Some(logs),
+        logs: Some(logs.clone()),
         entropy: seawall_journal::Entropy::system(),
+        succession: Some(succession),
     };
     match daemon::run(estate, parts).await {
         Ok(()) => 0,

@@ -14,13 +14,16 @@ mod told;
 mod visit;
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use http::{HeaderValue, StatusCode, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use seawall_runtime::{net::Conn, tasks::Shutdown};
@@ -45,15 +48,15 @@ const H2_STREAMS: u32 = 200;
 /// its own, before the connection is ended.
 const H2_RESETS: usize = 20;
 
-/// Polls a connection to its end, has it end gracefully once the process is to stop, and drops it once it has
-/// been idle too long. A macro, since the two kinds of connection share their methods' names and no trait.
+/// Polls a connection to its end, has it end gracefully `linger` after the process is to stop, and drops it once it
+/// has been idle too long. A macro, since the two kinds of connection share their methods' names and no trait.
 ///
 /// A select would ask after both at every wake-up; a waker stays good once it has been left there, since a
 /// task's waker never changes.
 macro_rules! until {
-    ($serving:expr, $idle:expr, $shutdown:expr) => {{
+    ($serving:expr, $idle:expr, $shutdown:expr, $linger:expr) => {{
         let (mut serving, mut idle, shutdown) = ($serving, $idle, $shutdown);
-        let mut stop = stopped(shutdown.clone());
+        let mut stop = stopped(shutdown.clone(), $linger);
         let (mut listening, mut told) = (false, false);
         poll_fn(move |cx| {
             if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
@@ -79,7 +82,7 @@ macro_rules! until {
 
 /// Serves one client's connection until it ends or the process does.
 pub(crate) async fn connection(worker: Arc<Worker>, conn: Conn, client: Client, shutdown: Shutdown) {
-    let mut stop = stopped(shutdown.clone());
+    let mut stop = stopped(shutdown.clone(), linger(&worker));
     let looking = tokio::time::timeout(worker.limits.idle, Seen::look(conn));
     let ended = tokio::select! {
         biased;
@@ -101,14 +104,24 @@ async fn http1(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdo
     let idle = Idle::new(seen.pulse(), worker.limits.idle);
     let pulse = seen.pulse();
     let slot = Slot::default();
-    let service = service_fn(|request| request::respond(&worker, &client, &pulse, Some(&slot), request));
+    let ending = shutdown.clone();
+    let service = service_fn(|request| {
+        let (answer, ending) = (request::respond(&worker, &client, &pulse, Some(&slot), request), &ending);
+        async move {
+            let mut response = answer.await?;
+            if ending.is_requested() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
     let mut builder = hyper::server::conn::http1::Builder::new();
     // A client that has sent all it had to say may still be listening; hyper would look out for its end during
     // every request, into a buffer made for that alone.
     builder.max_buf_size(BUFFER).half_close(true);
     let ended = {
         let serving = pin!(builder.serve_connection(TokioIo::new(seen), service).with_upgrades());
-        until!(serving, idle, shutdown.clone())
+        until!(serving, idle, shutdown.clone(), linger(&worker))
     };
     if let Some(handover) = slot.take() {
         // Boxed: most clients never make it a socket.
@@ -133,10 +146,21 @@ async fn http2(worker: Arc<Worker>, client: Client, seen: Seen, shutdown: Shutdo
         .max_local_error_reset_streams(H2_RESETS)
         .max_header_list_size(BUFFER as u32);
     let serving = pin!(builder.serve_connection(TokioIo::new(seen), service));
-    until!(serving, idle, shutdown)
+    until!(serving, idle, shutdown, Duration::ZERO)
 }
 
-/// Resolves when the process is to stop.
-fn stopped(shutdown: Shutdown) -> BoxFuture<'static, ()> {
-    Box::pin(async move { shutdown.requested().await })
+/// Resolves so long after the process is to stop.
+fn stopped(shutdown: Shutdown, linger: Duration) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        shutdown.requested().await;
+        if !linger.is_zero() {
+            tokio::time::sleep(linger).await;
+        }
+    })
+}
+
+/// How long a client that speaks HTTP/1 has for one more request, which is then told to be the last, once the process
+/// is to stop: one that is sent just as its connection is closed would be lost.
+fn linger(worker: &Worker) -> Duration {
+    worker.limits.drain / 4
 }

@@ -75,7 +75,7 @@ impl House {
             pools: Vec::new(),
         };
         set(&mut section);
-        let machine = Machine::system(None).unwrap();
+        let machine = Machine::system(None, Arc::default()).unwrap();
         let (events, happened) = Events::queue();
         let gateway = Gateway::new(section.clone(), &machine, events).unwrap().with_accounts(accounts);
         let gateway = Arc::new(gateway);

@@ -4,6 +4,7 @@ mod dial;
 mod resolve;
 pub mod server_tls;
 pub mod sim;
+pub mod sockets;
 pub mod system;
 mod tls;
 

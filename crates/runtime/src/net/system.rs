@@ -1,14 +1,14 @@
 //! The system's network: TCP, and TLS over it.
 
-use std::{io, net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use super::tls::TlsError;
-use super::{Conn, Endpoint, Listener, Net, dial::race, resolve::Resolver, tls};
+use super::{Conn, Endpoint, Listener, Net, dial::race, resolve::Resolver, sockets::Sockets, tls};
 use crate::metrics::Metrics;
 
 /// Connections the kernel completes before we accept them (it caps this at `net.core.somaxconn`).
@@ -27,16 +27,18 @@ const KEEPALIVE_TRIES: u32 = 3;
 pub struct SystemNet {
     resolver: Resolver,
     tls: TlsConnector,
+    sockets: Arc<Sockets>,
 }
 
 impl SystemNet {
-    /// A network that trusts the Mozilla roots and those in `ca_bundle` (a PEM file).
-    pub fn new(ca_bundle: Option<&Path>, metrics: &Metrics) -> Result<Self, TlsError> {
+    /// A network that trusts the Mozilla roots and those in `ca_bundle` (a PEM file), and listens on what `sockets` was
+    /// left before it makes sockets of its own.
+    pub fn new(ca_bundle: Option<&Path>, sockets: Arc<Sockets>, metrics: &Metrics) -> Result<Self, TlsError> {
         let resolver = Resolver::system();
         metrics.within("net", |registry| {
             registry.register("lookups", "Name lookups by outcome", resolver.lookups());
         });
-        Ok(Self { resolver, tls: tls::client_config(ca_bundle)?.into() })
+        Ok(Self { resolver, tls: tls::client_config(ca_bundle)?.into(), sockets })
     }
 }
 
@@ -55,7 +57,11 @@ impl Net for SystemNet {
 
     fn listen(&self, at: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>> {
         let what = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen at {at}: {e}"));
-        listener(at, shared).map(|l| Box::new(l) as Box<dyn Listener>).map_err(what)
+        let socket = match self.sockets.inherit(at, shared).map_err(what)? {
+            Some(socket) => socket,
+            None => listener(at, shared).map_err(what)?,
+        };
+        self.sockets.keep(socket).map_err(what)
     }
 }
 
@@ -68,7 +74,7 @@ async fn dial(at: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn listener(at: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+fn listener(at: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -77,7 +83,7 @@ fn listener(at: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&at.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 fn keepalive() -> TcpKeepalive {

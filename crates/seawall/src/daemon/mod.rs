@@ -12,6 +12,7 @@ mod quota;
 mod records;
 mod reload;
 mod traces;
+mod upgrade;
 mod verdicts;
 
 use std::{
@@ -29,6 +30,7 @@ use seawall_runtime::{
     logs::Logs,
     seam::{Bus, State, StateError},
     signals::{Event as Signalled, Signals},
+    succession::{Word, tell_manager},
     tasks::{Backoff, Kind, OnFailure, Shutdown, Stage, Supervisor, TaskError},
     watch::Watch,
 };
@@ -38,6 +40,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::estate::{Estate, LoadError};
 use admin::Admin;
 use records::{SOURCE, Scribe};
+use upgrade::NotTaken;
+pub use upgrade::Succession;
 use verdicts::Verdicts;
 
 /// How often the gateway's traffic becomes signals.
@@ -79,9 +83,11 @@ pub struct Parts {
     /// Reads the estate anew.
     pub load: Load,
     /// The logs, whose level a reload may change.
-    pub logs: Option<Logs>,
+    pub logs: Option<Arc<Logs>>,
     /// Where the journal's salts and its first key come from.
     pub entropy: Entropy,
+    /// How another process takes this one's place; `None` where none can.
+    pub succession: Option<Succession>,
 }
 
 /// Why the daemon could not start or had to stop.
@@ -115,6 +121,19 @@ pub enum DaemonError {
         /// What the system says.
         cause: std::io::Error,
     },
+    /// The process whose place this one was to take has ended, or changed its mind.
+    #[error("SW0214: the process whose place this one was to take is gone: {0}")]
+    Left(std::io::Error),
+    /// There are fewer workers than the process before this one left sockets for.
+    #[error(
+        "SW0216: {left} workers cannot be followed by {workers}: what clients connect to is a socket a worker; restart instead"
+    )]
+    Workers {
+        /// Sockets that were left for one address.
+        left: usize,
+        /// Workers of this one.
+        workers: usize,
+    },
     /// A task that the process cannot do without has failed.
     #[error("SW0205: task `{task}` failed: {error}")]
     Fatal {
@@ -127,16 +146,9 @@ pub enum DaemonError {
 
 /// Runs the daemon until it is told to stop or a part fails that it cannot do without.
 pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
-    let Parts { machine, roles, state, mut signals, watch, load, logs, mut entropy } = parts;
+    let Parts { machine, roles, state, mut signals, watch, load, logs, mut entropy, mut succession } = parts;
     let mut for_customers = entropy.fork();
     let supervisor = Supervisor::new(machine.clock, &machine.metrics);
-    let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
-    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
-    let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
-    let reason = Arc::new(OnceLock::new());
-    journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
-    scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
-
     let (events, happened) = Events::queue();
     let mut access = None;
     let gateway = match &estate.gateway {
@@ -155,6 +167,22 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         Some(_) | None => None,
     };
     free(&machine, &[estate.admin], "admin")?;
+    if let Some(gateway) = &gateway {
+        gateway.watch(&supervisor);
+    }
+    let mut before = None;
+    if let Some(succession) = &mut succession {
+        upgrade::fits(succession, &estate)?;
+        if let Some(peer) = succession.before.take() {
+            before = Some(upgrade::take(peer, gateway.as_deref()).await?);
+        }
+    }
+    let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
+    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+    let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
+    let reason = Arc::new(OnceLock::new());
+    journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
+    scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
     let plans = watch::Sender::new(verdicts::plan(estate.gateway.as_ref()));
     if roles.watch {
@@ -181,7 +209,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         supervisor.spawn("quotas", background, move |shutdown| {
             quota::keep(kept.clone(), d.clone(), g.clone(), shutdown)
         });
-        gateway.start(&supervisor);
+        gateway.serve(&supervisor);
     }
     let admin = Arc::new(Admin {
         estate: estate.name.to_string(),
@@ -199,6 +227,15 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     // Kept until all else has drained, so that a drain can be watched.
     let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
     supervisor.spawn("admin", serving, move |shutdown| admin::run(admin.clone(), net.clone(), at, shutdown));
+    if let Some(mut before) = before {
+        // If it is gone there is nobody to be told.
+        let _ = before.say(Word::Serving);
+    }
+    if let Some(manager) = succession.as_ref().and_then(|succession| succession.manager.as_ref())
+        && let Err(error) = tell_manager(manager)
+    {
+        tracing::warn!(code = "SW0218", %error, "the service manager could not be told that this process serves");
+    }
     tracing::info!(
         estate = %estate.name,
         gateway = ?gateway.as_ref().map(|g| g.listen()),
@@ -223,9 +260,14 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         reading: None,
         again: None,
     };
-    let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe).await;
+    let leave = || {
+        let succession = succession.as_ref()?;
+        let (program, sockets) = (succession.program.clone(), succession.sockets.clone());
+        Some(Box::pin(upgrade::leave(program, sockets, journal.journal.clone(), machine.clock)) as Leaving)
+    };
+    let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe, leave).await;
     let why = reason.get_or_init(|| match &ended {
-        Ok(()) => "asked to".to_owned(),
+        Ok(why) => (*why).to_owned(),
         Err(error) => error.to_string(),
     });
     tracing::info!(reason = why, "stopping: requests in flight are finished first");
@@ -236,8 +278,11 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         },
         () = stop_now(&mut signals) => tracing::warn!("told twice: stopping at once"),
     }
-    ended
+    ended.map(|_| ())
 }
+
+/// On its way to another process.
+type Leaving = futures_util::future::BoxFuture<'static, Result<(), NotTaken>>;
 
 /// Waits for what the operator asks or for a part to fail.
 async fn supervise(
@@ -245,16 +290,33 @@ async fn supervise(
     signals: &mut Signals,
     reloader: &mut reload::Reloader,
     scribe: &Scribe,
-) -> Result<(), DaemonError> {
+    leave: impl Fn() -> Option<Leaving>,
+) -> Result<&'static str, DaemonError> {
     let mut failures = supervisor.failures();
+    let mut leaving: Option<Leaving> = None;
     loop {
-        // All four are cancel-safe: what one would have given is still there for the next round.
+        // All five are cancel-safe: what one would have given is still there for the next round.
         tokio::select! {
             biased;
             signalled = signals.next() => match signalled {
                 Signalled::Reload => reloader.begin(true),
-                Signalled::Stop | Signalled::StopNow => return Ok(()),
+                Signalled::Upgrade if leaving.is_some() => {}
+                Signalled::Upgrade => {
+                    tracing::info!("another process is to take this one's place");
+                    leaving = leave();
+                }
+                Signalled::Stop | Signalled::StopNow => return Ok("asked to"),
             },
+            left = async { leaving.as_mut().expect("only polled if there is one").await }, if leaving.is_some() => {
+                match left {
+                    Ok(()) => return Ok("another process has taken its place"),
+                    Err(error) => {
+                        leaving = None;
+                        tracing::error!(%error, "no other process took this one's place");
+                        scribe.record(RecordKind::TaskFailed, None, json!({"task": "upgrade", "error": error.to_string()}));
+                    }
+                }
+            }
             failure = supervisor.fatal() => {
                 return Err(DaemonError::Fatal { task: failure.task, error: failure.error });
             }
@@ -271,7 +333,7 @@ async fn stop_now(signals: &mut Signals) {
     loop {
         match signals.next().await {
             Signalled::Stop | Signalled::StopNow => return,
-            Signalled::Reload => {}
+            Signalled::Reload | Signalled::Upgrade => {}
         }
     }
 }

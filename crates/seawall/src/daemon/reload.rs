@@ -29,7 +29,7 @@ pub(super) struct Reloader {
     pub(super) plans: value::Sender<Plan>,
     pub(super) scribe: Scribe,
     pub(super) watch: Option<Watch>,
-    pub(super) logs: Option<Logs>,
+    pub(super) logs: Option<Arc<Logs>>,
     /// Opened anew when an operator asks for a reload.
     pub(super) access: Option<Access>,
     /// The access log and telemetry as they are wired.

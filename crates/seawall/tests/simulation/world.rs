@@ -210,6 +210,7 @@ impl Lasting {
             load: Arc::new(move || load(&disk)),
             logs: None,
             entropy,
+            succession: None,
         };
         // Whoever starts it has put right what was wrong with the estate.
         write_estate(&self.disk, &estate_text(&self.plan, 0));
