@@ -2,7 +2,7 @@
 
 const EXAMPLES_SHOWN = 16;
 const EXAMPLE_WIDTH = 600;
-const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, idle };
+const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, idle };
 
 export function printReport(name, result) {
   console.log(`\n== ${name}`);
@@ -71,6 +71,12 @@ function upgrade({ upgraded: u, one_of_two_killed: k }) {
   console.log(`a subscriber: ${u.heads} heads, ${u.left_out} left out, subscribed again ${u.resubscribed} times`);
   console.log(`journal: ${u.journal}`);
   console.log(`one of two gateways killed at ${k.rate}/s: ${k.requests} requests, ${k.failed} failed that it had, ${k.failed_later} later`);
+}
+
+function venue({ venue: counts, first_dead: dead, missed: _, ...told }) {
+  table([told]);
+  console.log(`venue: ${counts.writes} writes, ${counts.reads} look-ups, ${counts.faults} faults, ${counts.without_effect} of them without effect`);
+  table(Object.entries(dead).map(([how, figures]) => ({ first_address: how, ...figures })));
 }
 
 function idle(r) {
