@@ -12,9 +12,10 @@ import { netns } from './netns/scenario.mjs';
 import { trouble } from './trouble/scenario.mjs';
 import { upgrade } from './upgrade.mjs';
 import { venue } from './venue/scenario.mjs';
+import { hostile } from './hostile.mjs';
 import { idle } from './idle.mjs';
 
-const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, idle };
+const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, hostile, idle };
 
 const HELP = `Usage: bench/outage/run [SCENARIO ...] [OPTIONS]
 
@@ -29,6 +30,7 @@ Scenarios (default: all, in this order)
   trouble   Seawall's own troubles: bad estates, a full disk, a stalled fsync, a stderr nobody reads
   upgrade   another process takes over, 20 times, under load; then one of two gateways is killed
   venue     10,000 orders, cancels and closes at a venue that takes them and then fails: what clients are told, held against its ledger
+  hostile   heads, bodies and HTTP/2 frames without end, a hundred connections at a time: memory, and clients beside
   idle      memory held by idle connections
 
 Options

@@ -2,7 +2,7 @@
 
 const EXAMPLES_SHOWN = 16;
 const EXAMPLE_WIDTH = 600;
-const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, idle };
+const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, hostile, idle };
 
 export function printReport(name, result) {
   console.log(`\n== ${name}`);
@@ -77,6 +77,11 @@ function venue({ venue: counts, first_dead: dead, missed: _, ...told }) {
   table([told]);
   console.log(`venue: ${counts.writes} writes, ${counts.reads} look-ups, ${counts.faults} faults, ${counts.without_effect} of them without effect`);
   table(Object.entries(dead).map(([how, figures]) => ({ first_address: how, ...figures })));
+}
+
+function hostile(r) {
+  table(r.attacks);
+  table([r.honest]);
 }
 
 function idle(r) {
