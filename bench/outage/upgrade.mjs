@@ -81,14 +81,13 @@ async function oneOfTwo({ lab, stage, nodes, rate }) {
 
 /** An open loop of reads that repeats nothing: only a connection that was refused is tried at the next gateway. */
 class Clients {
-  counts = { requests: 0, failed: 0 };
+  counts = { requests: 0, answered: 0, failed: 0 };
   examples = [];
   /** When each that failed was sent. */
   failures = [];
   #urls;
   #agent = new Agent({ keepAlive: true });
   #h2 = null;
-  #open = new Map();
   #slowest = 0;
 
   constructor(urls) {
@@ -103,6 +102,7 @@ class Clients {
     const work = i % H2_EVERY === 1 ? this.#overH2(body) : this.#overH1(body, i % FRESH_EVERY === 0);
     work.then((text) => {
       if (!text.includes('"result":"0x')) throw new Error(text.slice(0, 200));
+      this.counts.answered += 1;
       this.#slowest = Math.max(this.#slowest, now() - began);
     }).catch((error) => {
       this.counts.failed += 1;
@@ -122,7 +122,6 @@ class Clients {
   }
 
   #send(url, body, fresh) {
-    this.#open.set(url, (this.#open.get(url) ?? 0) + 1);
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     return new Promise((resolve, reject) => {
       const req = request(url, { method: 'POST', agent: fresh ? false : this.#agent, headers, timeout: TIMEOUT_MS }, (res) => {
@@ -134,7 +133,7 @@ class Clients {
       req.on('timeout', () => req.destroy(new Error(`nothing for ${TIMEOUT_MS} ms`)));
       req.on('error', reject);
       req.end(body);
-    }).finally(() => this.#open.set(url, this.#open.get(url) - 1));
+    });
   }
 
   #overH2(body) {
@@ -160,7 +159,7 @@ class Clients {
   }
 
   async settled() {
-    await until('all answers', TIMEOUT_MS, () => [...this.#open.values()].every((n) => n === 0));
+    await until('all answers', TIMEOUT_MS, () => this.counts.answered + this.counts.failed === this.counts.requests);
     this.counts.slowest_ms = Math.round(this.#slowest);
     this.#agent.destroy();
     this.#h2?.close();

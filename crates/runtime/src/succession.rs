@@ -40,6 +40,8 @@ const LAST: u8 = b'.';
 pub enum Word {
     /// The new one could serve.
     Ready,
+    /// It could not: of some pool nobody may be asked.
+    Unready,
     /// The old one has let go.
     Yours,
     /// The new one serves.
@@ -50,6 +52,7 @@ impl Word {
     fn byte(self) -> u8 {
         match self {
             Self::Ready => b'r',
+            Self::Unready => b'u',
             Self::Yours => b'y',
             Self::Serving => b's',
         }
@@ -89,10 +92,15 @@ impl Peer {
             .map_err(|e| {
                 io::Error::new(e.kind(), format!("{} cannot be started: {e}", program.path.display()))
             })?;
-        let mut peer = Self { talk, child: Some(child) };
+        let peer = Self { talk, child: Some(child) };
         let sent = send(&peer.talk, &sockets.copies()?);
-        sent.map_err(|e| peer.ended(e))?;
-        Ok(peer)
+        match sent {
+            Ok(()) => Ok(peer),
+            Err(error) => {
+                peer.dismiss();
+                Err(error)
+            }
+        }
     }
 
     /// The process whose place this one takes, which started it so, and the sockets it leaves.
@@ -114,17 +122,19 @@ impl Peer {
         said.map_err(|e| self.ended(e))
     }
 
-    /// Waits for that word. Blocks.
+    /// Waits for one of these words. Blocks.
     ///
     /// # Errors
     /// If the other one ends, says something else, or nothing for so long.
-    pub fn hear(&mut self, word: Word, within: Duration) -> io::Result<()> {
+    pub fn hear(&mut self, words: &[Word], within: Duration) -> io::Result<Word> {
         let mut heard = [0];
         let read =
             self.talk.set_read_timeout(Some(within)).and_then(|()| (&self.talk).read_exact(&mut heard));
         match read {
-            Ok(()) if heard[0] == word.byte() => Ok(()),
-            Ok(()) => Err(io::ErrorKind::InvalidData.into()),
+            Ok(()) => {
+                let word = words.iter().copied().find(|word| word.byte() == heard[0]);
+                word.ok_or_else(|| io::ErrorKind::InvalidData.into())
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing for {} s", within.as_secs())))
             }
@@ -132,8 +142,15 @@ impl Peer {
         }
     }
 
-    /// Why nothing more comes of it: how it ended, if it did.
+    /// Why nothing more comes of it: how it ended, which it has, or is about to, once its end of the pair is closed.
     fn ended(&mut self, error: io::Error) -> io::Error {
+        let closed = matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+        );
+        if !closed {
+            return error;
+        }
         match self.child.as_mut().map(Child::wait) {
             Some(Ok(status)) => io::Error::new(error.kind(), format!("it ended: {status}")),
             Some(Err(_)) | None => error,
@@ -245,14 +262,14 @@ mod tests {
         let (a, b) = UnixStream::pair().unwrap();
         let (mut old, mut new) = (Peer { talk: a, child: None }, Peer { talk: b, child: None });
         new.say(Word::Ready).unwrap();
-        old.hear(Word::Ready, Duration::from_secs(9)).unwrap();
-        let late = old.hear(Word::Serving, Duration::from_millis(5)).unwrap_err();
+        old.hear(&[Word::Ready], Duration::from_secs(9)).unwrap();
+        let late = old.hear(&[Word::Serving], Duration::from_millis(5)).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
         new.say(Word::Ready).unwrap();
-        let other = old.hear(Word::Serving, Duration::from_secs(9)).unwrap_err();
+        let other = old.hear(&[Word::Serving], Duration::from_secs(9)).unwrap_err();
         assert_eq!(other.kind(), io::ErrorKind::InvalidData);
         drop(new);
-        let gone = old.hear(Word::Serving, Duration::from_secs(9)).unwrap_err();
+        let gone = old.hear(&[Word::Serving], Duration::from_secs(9)).unwrap_err();
         assert_eq!(gone.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -132,7 +132,7 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
                 race.leave();
                 return Box::pin(caught_up(&ask, number, body)).await;
             }
-            Verdict::SecondOpinion => other(&ask, heads, able, race.tried),
+            Verdict::SecondOpinion => second(&ask, heads, able, race.tried),
             Verdict::Elsewhere if race.len() > 0 => continue,
             Verdict::Elsewhere => {
                 let unsent = ledger.reached_nobody();
@@ -164,7 +164,13 @@ pub(super) async fn caught_up(ask: &Ask, number: u64, body: Bytes) -> Outcome {
     }
 }
 
-/// Somebody of another provider who has not been asked.
+/// Whose opinion counts as a second one: another provider's, be it ejected, or somebody else's if there is none.
+fn second(ask: &Ask, heads: &Heads, able: Set, tried: Set) -> Option<usize> {
+    let apart = ask.pool.choose_apart(ask.worker.clock.mono(), ask.method.class, heads, able, tried);
+    apart.or_else(|| other(ask, heads, able, tried))
+}
+
+/// Somebody who has not been asked, of another provider if one admits.
 fn other(ask: &Ask, heads: &Heads, able: Set, tried: Set) -> Option<usize> {
     ask.pool.choose(ask.worker.clock.mono(), ask.method.class, heads, able.without(tried), tried)
 }
@@ -246,7 +252,7 @@ impl Ledger {
             }
             End::Answer { worth: Worth::Doubtful, body } => {
                 self.doubtful.push((i, body, took));
-                match (self.doubtful.len(), self.empty()) {
+                match (self.opinions(), self.empty()) {
                     (_, Empty::Certain) => Verdict::Done(self.agree_on_nothing()),
                     (1, _) | (2, Empty::Suspicious) => Verdict::SecondOpinion,
                     (_, _) => Verdict::Done(self.agree_on_nothing()),
@@ -260,6 +266,15 @@ impl Ledger {
             // Both are faults and were taken above.
             End::Answer { worth: Worth::Fault(_), .. } | End::Failed(_) => Verdict::Elsewhere,
         }
+    }
+
+    /// How many providers say that there is nothing: several of one count once.
+    fn opinions(&self) -> usize {
+        let mut providers: Vec<_> =
+            self.doubtful.iter().map(|(i, ..)| self.ask.pool.upstreams[*i].provider).collect();
+        providers.sort_unstable();
+        providers.dedup();
+        providers.len()
     }
 
     /// What the headers of the blocks say of an empty answer.

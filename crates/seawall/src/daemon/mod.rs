@@ -244,6 +244,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         "seawall runs"
     );
 
+    let serving_gateway = gateway.clone();
     let drain = estate.gateway.as_ref().map_or(DRAIN, |g| g.limits.drain);
     let mut reloader = reload::Reloader {
         digest: estate.digest.clone(),
@@ -263,7 +264,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let leave = || {
         let succession = succession.as_ref()?;
         let (program, sockets) = (succession.program.clone(), succession.sockets.clone());
-        Some(Box::pin(upgrade::leave(program, sockets, journal.journal.clone(), machine.clock)) as Leaving)
+        let (journal, gateway) = (journal.journal.clone(), serving_gateway.clone());
+        Some(Box::pin(upgrade::leave(program, sockets, journal, machine.clock, gateway)) as Leaving)
     };
     let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe, leave).await;
     let why = reason.get_or_init(|| match &ended {

@@ -22,7 +22,7 @@ use crate::estate::Estate;
 
 /// The new process could serve within this.
 const READY: Duration = Duration::from_secs(60);
-/// It waits so long for all its pools to be ready; those that are not were not in the old one either.
+/// It waits so long for all its pools to be ready.
 const POLLED: Duration = Duration::from_secs(10);
 /// Time from one look to the next.
 const LOOK: Duration = Duration::from_millis(20);
@@ -64,10 +64,18 @@ pub(super) async fn leave(
     sockets: Arc<Sockets>,
     journal: Option<Journal>,
     clock: Clock,
+    gateway: Option<Arc<Gateway>>,
 ) -> Result<(), NotTaken> {
     let mut next = apart(move || {
         let mut next = Peer::start(&program, &sockets)?;
-        match next.hear(Word::Ready, READY) {
+        let heard = next.hear(&[Word::Ready, Word::Unready], READY).and_then(|word| match word {
+            // One that could serve is not to give way to one that could not.
+            Word::Unready if gateway.is_some_and(|gateway| gateway.is_ready()) => {
+                Err(std::io::Error::other("it is not ready to serve, and this one is"))
+            }
+            _ => Ok(()),
+        });
+        match heard {
             Ok(()) => Ok(next),
             Err(error) => {
                 next.dismiss();
@@ -88,7 +96,7 @@ pub(super) async fn leave(
         }
     }
     let served = apart(move || {
-        let served = next.say(Word::Yours).and_then(|()| next.hear(Word::Serving, READY));
+        let served = next.say(Word::Yours).and_then(|()| next.hear(&[Word::Serving], READY).map(drop));
         if served.is_err() {
             next.dismiss();
         }
@@ -106,11 +114,11 @@ pub(super) async fn take(mut before: Peer, gateway: Option<&Gateway>) -> Result<
             tokio::time::sleep(LOOK).await;
         }
     };
-    // One whose upstreams are all down is not ready in the old process either.
-    let _ = tokio::time::timeout(POLLED, polled).await;
+    // One whose upstreams are all down may not be ready in the old process either, which decides.
+    let word = tokio::time::timeout(POLLED, polled).await.map_or(Word::Unready, |()| Word::Ready);
     let taken = apart(move || {
-        before.say(Word::Ready)?;
-        before.hear(Word::Yours, READY)?;
+        before.say(word)?;
+        before.hear(&[Word::Yours], READY)?;
         Ok(before)
     });
     taken.await.map_err(DaemonError::Left)

@@ -11,6 +11,8 @@ use super::{
 
 /// A client waits no longer, in milliseconds.
 pub(crate) const PATIENCE: u64 = 15_000;
+/// The daemon remembers the agreed chain for so many blocks.
+const REMEMBERED: u64 = 128;
 /// Most findings kept of one run.
 const FINDINGS: usize = 20;
 /// If most providers have been well for this long, the head that is read is new, but for [`slack`].
@@ -118,8 +120,10 @@ impl Ledger {
         let least = self.least(plan, chain, asked, now);
         let spoke_of = match judge(chain, read, result, least, most) {
             Ok(block) => block,
-            Err(_) if about(chain, read).is_some_and(|n| !self.heads.contains(&n)) => {
-                // It has not been an agreed head in this life: the daemon need not know what was there. And that
+            Err(_)
+                if about(chain, read).is_some_and(|n| !self.heads.contains(&n) || n + REMEMBERED < most) =>
+            {
+                // It has not been an agreed head in this life, or is forgotten: the daemon need not know what was there. And that
                 // an upstream has gone over to another chain is known only once its head has been polled.
                 self.beyond += 1;
                 return;
