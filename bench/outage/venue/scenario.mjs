@@ -72,6 +72,9 @@ function judge(told, ledger, counts, dead) {
   bar(result.doubled === 0, `${result.doubled} took effect more than once`);
   bar(result.lost === 0, `${result.lost} were told to be done and are not`);
   bar(result.told_undone_and_done === 0, `${result.told_undone_and_done} were told not to be done and are`);
+  // Else nothing would be shown: not by a gateway that refuses everything, nor by a venue that never fails.
+  bar(result.undone === 0, `${result.undone} were refused`);
+  bar(result.reconciled > 0 && counts.faults > 0, 'nothing had to be reconciled');
   bar(result.unknown === 0, `${result.unknown} remained unknown`);
   bar(result.slowest_reconciled_ms <= RECONCILED_MS, `one was reconciled after ${result.slowest_reconciled_ms} ms`);
   for (const [how, { failed, closes }] of Object.entries(dead)) bar(failed === 0, `${failed} of ${closes} closes failed with the first address dead (${how})`);

@@ -57,11 +57,6 @@ fn effect_of_call(method: &Method, priority: Priority) -> Effect {
     effect(writes, priority)
 }
 
-/// What a request to an HTTP API does (RFC 9110, section 9.2.1).
-fn effect_of_request(method: &http::Method, priority: Priority) -> Effect {
-    effect(!method.is_safe(), priority)
-}
-
 fn effect(writes: bool, priority: Priority) -> Effect {
     match (writes, priority) {
         (false, _) => Effect::Read,
@@ -94,15 +89,10 @@ impl Visit {
         admission.lets(effect).then_some(()).ok_or(Refusal::Barred)
     }
 
-    /// As [`Self::may_ask`], of a request to an HTTP API.
-    pub(crate) fn may_send(
-        &self,
-        now: Mono,
-        method: &http::Method,
-        priority: Priority,
-    ) -> Result<(), Refusal> {
+    /// As [`Self::may_ask`], of a request to an HTTP API, which `changes` something or not.
+    pub(crate) fn may_send(&self, now: Mono, changes: bool, priority: Priority) -> Result<(), Refusal> {
         let admission = &self.pool.state.admission;
         admission.pay(now, self.client.address).map_err(|retry| Refusal::Toll { retry })?;
-        admission.lets(|| effect_of_request(method, priority)).then_some(()).ok_or(Refusal::Barred)
+        admission.lets(|| effect(changes, priority)).then_some(()).ok_or(Refusal::Barred)
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Errand<'v> {
     pub(super) onward: Arc<Onward>,
     pub(super) terms: Terms,
     pub(super) class: Class,
+    /// It changes something, as its path's rule says; where none does, as its method does (RFC 9110, section 9.2.1).
+    pub(super) changes: bool,
     /// By a second path if the first is dead.
     pub(super) critical: bool,
     /// A slow read is asked of a second upstream as well.
@@ -66,6 +68,10 @@ impl<'v> Errand<'v> {
             Effect::Write => Class::Write,
         };
         onward.class = class;
+        let changes = match rule.and_then(|rule| rule.effect) {
+            Some(effect) => effect == Effect::Write,
+            None => !onward.method.is_safe(),
+        };
         let section = &pool.section;
         let deadline = rule.and_then(|rule| rule.deadline).unwrap_or(section.deadline);
         let attempt = rule.and_then(|rule| rule.attempt_timeout).unwrap_or(section.attempt_timeout);
@@ -77,6 +83,7 @@ impl<'v> Errand<'v> {
             onward: Arc::new(onward),
             terms,
             class,
+            changes,
             critical,
             hedge,
             lookup,

@@ -55,7 +55,7 @@ pub(crate) async fn respond(
         return Refusal::Unforwardable.response(visit);
     };
     let priority = errand.priority();
-    let response = match visit.may_send(now, &errand.onward.method, priority) {
+    let response = match visit.may_send(now, errand.changes, priority) {
         Ok(()) => admitted(&errand, now, priority).await,
         Err(refusal) => turned_away(visit, &refusal),
     };

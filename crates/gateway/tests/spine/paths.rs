@@ -11,13 +11,15 @@ use std::{
 use http::{Method, Request};
 use http_body_util::Full;
 use seawall_gateway::{
+    ModeSet,
     core::{
+        mode::Mode,
         outcome::{Dedupe, Effect},
         path::Pattern,
     },
     estate::{IdAt, LookupRule, PathRule, Piece, PoolKind, PoolSection},
 };
-use seawall_model::Cause;
+use seawall_model::{Cause, Wall};
 use serde_json::json;
 
 use crate::{
@@ -371,4 +373,27 @@ async fn a_method_that_asks_for_a_tunnel_or_an_echo_is_not_forwarded() {
     let house = House::new(vec![api(&[&a])]).await;
     assert_eq!(send(house.at, request("TRACE", "/api/x", "")).await.unwrap().status, 405);
     assert_eq!(a.heard().len(), 0);
+}
+
+#[tokio::test]
+async fn a_mode_goes_by_what_the_rule_says_and_not_by_the_method() {
+    let a = Upstream::new(takes).await;
+    let rule = |method, path, effect| PathRule {
+        methods: vec![method],
+        effect: Some(effect),
+        ..PathRule::new(Pattern::parse(path).unwrap())
+    };
+    let mut pool = first_preferred(api(&[&a]));
+    let PoolKind::Http(http) = &mut pool.kind else { unreachable!("it is an API's") };
+    http.paths =
+        vec![rule(Method::GET, "/withdraw", Effect::Write), rule(Method::POST, "/search", Effect::Read)];
+    let house = House::new(vec![pool]).await;
+    let set = ModeSet { mode: Mode::ReadOnly, since: Wall(0), reason: None };
+    house.gateway.set_mode(Some("api"), &set).unwrap();
+    let status =
+        async |method, path| send(house.at, request(method, path, "x")).await.unwrap().status.as_u16();
+    assert_eq!(status("GET", "/api/withdraw").await, 503);
+    assert_eq!(status("POST", "/api/search").await, 201);
+    assert_eq!((status("GET", "/api/other").await, status("POST", "/api/other").await), (200, 503));
+    assert_eq!(asked(&a), (1, 1));
 }

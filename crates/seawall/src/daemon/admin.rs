@@ -1,6 +1,13 @@
 //! The admin listener: health, metrics and JSON for operators, on loopback unless told otherwise.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -51,6 +58,8 @@ pub(super) struct Admin {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) scribe: Scribe,
     pub(super) started: seawall_model::Mono,
+    /// Another process takes this one's place: what is changed here would be changed nowhere else.
+    pub(super) left: Arc<AtomicBool>,
 }
 
 /// Serves the admin listener until told to stop.
@@ -177,7 +186,9 @@ impl Admin {
         let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let given = given.and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default();
         if same(given.as_bytes(), token.expose().as_bytes()) {
-            return None;
+            let why = "another process takes this one's place: send it again, on a new connection";
+            let left = self.left.load(SeqCst);
+            return left.then(|| problem(StatusCode::SERVICE_UNAVAILABLE, "SW0219", why));
         }
         let mut refusal =
             problem(StatusCode::UNAUTHORIZED, "SW0225", "send `authorization: Bearer <admin_token>`");

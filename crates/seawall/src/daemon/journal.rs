@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use seawall_journal::{Entropy, Journal, JournalMetrics, OpenError, OpenOptions, SignedCheckpoint, Writer};
+use seawall_journal::{
+    Entropy, Journal, JournalMetrics, JournalState, OpenError, OpenOptions, SignedCheckpoint, Writer,
+};
 use seawall_model::{Record, RecordKind};
 use seawall_runtime::{
     Machine,
@@ -91,6 +93,8 @@ async fn write(
     shutdown: Shutdown,
 ) -> Result<(), TaskError> {
     let writer = writer.ok_or_else(|| TaskError::new("the journal's writer cannot be started twice"))?;
+    // Closed by an upgrade: another process has the log, and remembers newer checkpoints.
+    let is_let_go = || journal.status().state == JournalState::Stopped;
     let keep = async {
         let mut tick = tokio::time::interval(REMEMBER);
         loop {
@@ -103,7 +107,7 @@ async fn write(
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                () = remember(&journal, &disk, &state) => {}
+                () = remember(&journal, &disk, &state), if !is_let_go() => {}
             }
         }
         let reason = reason.get().map_or("asked to", String::as_str);
@@ -111,8 +115,11 @@ async fn write(
         let stop = Record { kind: RecordKind::Stop, component: None, at, payload: json!({"reason": reason}) };
         // Closing waits for it; nothing else does.
         drop(journal.record(stop));
+        let let_go = is_let_go();
         journal.close().await;
-        remember(&journal, &disk, &state).await;
+        if !let_go {
+            remember(&journal, &disk, &state).await;
+        }
     };
     tokio::join!(writer.run(), keep);
     Ok(())

@@ -17,7 +17,7 @@ mod verdicts;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -175,6 +175,11 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         upgrade::fits(succession, &estate)?;
         if let Some(peer) = succession.before.take() {
             before = Some(upgrade::take(peer, gateway.as_deref()).await?);
+            // What has been changed meanwhile.
+            if let Some(gateway) = &gateway {
+                cordon::recall(&*state, gateway)?;
+                modes::recall(&*state, gateway)?;
+            }
         }
     }
     let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
@@ -211,6 +216,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         });
         gateway.serve(&supervisor);
     }
+    let left = Arc::<AtomicBool>::default();
     let admin = Arc::new(Admin {
         estate: estate.name.to_string(),
         token: estate.admin_token.clone().filter(|_: &Secret| roles.respond),
@@ -222,6 +228,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         disk: machine.disk.clone(),
         scribe: scribe.clone(),
         started: machine.clock.mono(),
+        left: left.clone(),
     });
     let (net, at) = (machine.net.clone(), estate.admin);
     // Kept until all else has drained, so that a drain can be watched.
@@ -265,7 +272,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         let succession = succession.as_ref()?;
         let (program, sockets) = (succession.program.clone(), succession.sockets.clone());
         let (journal, gateway) = (journal.journal.clone(), serving_gateway.clone());
-        Some(Box::pin(upgrade::leave(program, sockets, journal, machine.clock, gateway)) as Leaving)
+        Some(Box::pin(upgrade::leave(program, sockets, journal, machine.clock, gateway, left.clone()))
+            as Leaving)
     };
     let ended = supervise(&supervisor, &mut signals, &mut reloader, &scribe, leave).await;
     let why = reason.get_or_init(|| match &ended {

@@ -4,7 +4,13 @@
 //! old one takes in no more then, and ends when its connections have. The journal changes hands between: whoever has
 //! it writes, and traffic waits for neither.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use seawall_gateway::Gateway;
 use seawall_journal::Journal;
@@ -65,6 +71,7 @@ pub(super) async fn leave(
     journal: Option<Journal>,
     clock: Clock,
     gateway: Option<Arc<Gateway>>,
+    left: Arc<AtomicBool>,
 ) -> Result<(), NotTaken> {
     let mut next = apart(move || {
         let mut next = Peer::start(&program, &sockets)?;
@@ -95,6 +102,8 @@ pub(super) async fn leave(
             return Err(NotTaken::WithoutJournal(why));
         }
     }
+    // From here on the new one knows of what was changed, and nothing more is changed here.
+    left.store(true, SeqCst);
     let served = apart(move || {
         let served = next.say(Word::Yours).and_then(|()| next.hear(&[Word::Serving], READY).map(drop));
         if served.is_err() {
@@ -102,9 +111,11 @@ pub(super) async fn leave(
         }
         served
     });
-    served
-        .await
-        .map_err(|e| if journal.is_some() { NotTaken::WithoutJournal(e) } else { NotTaken::GoesOn(e) })
+    let served = served.await;
+    if served.is_err() {
+        left.store(false, SeqCst);
+    }
+    served.map_err(|e| if journal.is_some() { NotTaken::WithoutJournal(e) } else { NotTaken::GoesOn(e) })
 }
 
 /// This process could take that one's place: waits until what only one may have is this one's.
