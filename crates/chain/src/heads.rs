@@ -35,7 +35,7 @@
 //! *Stalled*: its head has not moved for `limit` since the agreed head passed it, or for longer than it usually
 //! takes to catch up and three polls, if that is less. *Lagging*: more than `lag` blocks behind the agreed head for
 //! longer than `limit`, or more than `lag + jump` behind at once. A fault that comes back within ten times `limit`
-//! is held for `limit` after it was last seen.
+//! is held for `limit` after it was last seen: the upstream is on *probation*, a last resort.
 //!
 //! **A halted chain**: no voter's head has moved for four block times (twelve, where blocks come at random) and a
 //! poll, or for as long as is unusual on this chain, where blocks come by chance: up to four times as long. Nobody is
@@ -193,6 +193,9 @@ pub enum Standing {
     Serving,
     /// Not to be served from.
     Fault(Cause),
+    /// Nothing against it now, but the fault that is named has come back before: to be served from where nobody else
+    /// is left.
+    Probation(Cause),
     /// No answer that is fresh enough to say.
     Unknown,
 }

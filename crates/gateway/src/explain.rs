@@ -311,6 +311,9 @@ fn why(
         why.push("an operator took it out of service".to_owned());
     }
     match heads.fault(i) {
+        Some((cause, _)) if heads.probation.has(i) => {
+            why.push(format!("its chain was {cause} again and again until a short while ago: a last resort"));
+        }
         Some((cause, since)) => why.push(format!("its chain is {cause}, for {}", ago(since))),
         None if heads.unknown.has(i) && heads.polled => {
             why.push("nothing fresh is known of its head".to_owned())

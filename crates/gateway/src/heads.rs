@@ -23,6 +23,8 @@ pub(crate) struct Heads {
     pub(crate) history: Arc<BTreeMap<u64, Hash>>,
     /// Upstreams whose chain their peers support.
     pub(crate) serving: Set,
+    /// Those whose chain was not supported again and again until a short while ago: a last resort.
+    pub(crate) probation: Set,
     /// Upstreams of which nothing fresh is known.
     pub(crate) unknown: Set,
     /// What is wrong with the others, and since when.
@@ -78,7 +80,10 @@ impl Heads {
             match &upstream.standing {
                 Standing::Serving => heads.serving.insert(i),
                 Standing::Unknown => heads.unknown.insert(i),
-                Standing::Fault(cause) => {
+                Standing::Fault(cause) | Standing::Probation(cause) => {
+                    if matches!(upstream.standing, Standing::Probation(_)) {
+                        heads.probation.insert(i);
+                    }
                     let since = before.fault(i).filter(|(c, _)| c == cause).map_or(now, |(_, since)| since);
                     heads.faults[i] = Some((*cause, since));
                 }

@@ -107,12 +107,12 @@ fn hold(fault: &mut Option<Fault>, found: Standing, now: Mono, limit: Duration) 
             *fault = Some(Fault { cause, last: now, held, over: false });
             found
         }
-        (Standing::Serving, Some(f)) if f.held && now.since(f.last) < limit => Standing::Fault(f.cause),
+        (Standing::Serving, Some(f)) if f.held && now.since(f.last) < limit => Standing::Probation(f.cause),
         (Standing::Serving, Some(f)) => {
             f.over = true;
             f.held &= now.since(f.last) <= limit * FLAP_LIMITS;
             Standing::Serving
         }
-        (Standing::Serving | Standing::Unknown, _) => found,
+        (Standing::Serving | Standing::Probation(_) | Standing::Unknown, _) => found,
     }
 }

@@ -297,6 +297,26 @@ fn one_that_hangs_holds_nobody_back() {
 }
 
 #[test]
+fn one_whose_fault_keeps_coming_back_is_on_probation() {
+    let mut sim = Sim::new(&[0, 1, 2], 1000, 500);
+    sim.run(10_000, &mut |_| {});
+    let stall = |sim: &mut Sim| {
+        sim.modes[2] = Mode::Stale(sim.latest().number);
+        sim.run(6000, &mut |_| {});
+        assert_eq!(sim.standing(2), faulted(Cause::Stalled));
+        sim.modes[2] = Mode::Honest;
+        sim.run(1000, &mut |_| {});
+    };
+    stall(&mut sim);
+    assert_eq!(sim.standing(2), Standing::Serving, "once is an accident");
+    sim.run(2000, &mut |_| {});
+    stall(&mut sim);
+    assert_eq!(sim.standing(2), Standing::Probation(Cause::Stalled));
+    sim.run(3000, &mut |_| {});
+    assert_eq!(sim.standing(2), Standing::Serving);
+}
+
+#[test]
 fn a_survivor_extends_but_does_not_rewrite() {
     let mut sim = Sim::new(&[0, 1, 2], 1000, 1000);
     sim.run(10_000, &mut |_| {});

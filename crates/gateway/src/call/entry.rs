@@ -189,10 +189,10 @@ pub(crate) fn known(pool: &Pool, heads: &Heads, call: &Call<'_>, now: Mono) -> O
     let result = match &*call.method {
         "eth_chainId" => format!("\"{:#x}\"", id()?),
         "net_version" => format!("\"{}\"", id()?),
-        "eth_blockNumber" if evm.pin != Pin::Off && !pool.sound(heads, now).is_empty() => {
+        "eth_blockNumber" if evm.pin != Pin::Off && pool.may_serve(heads, now) => {
             format!("\"{:#x}\"", heads.latest()?.number)
         }
-        name if !pool.sound(heads, now).is_empty() => (evm.family.rules().at_head)(name, &heads.latest()?)?,
+        name if pool.may_serve(heads, now) => (evm.family.rules().at_head)(name, &heads.latest()?)?,
         _ => return None,
     };
     let mut out = Vec::with_capacity(64);

@@ -80,7 +80,7 @@ pub(crate) struct Pool {
 /// Who may take a call, and from whom one is drawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Field {
-    /// Those with a sound chain that are not cordoned.
+    /// Those with a sound chain that are not cordoned; those on probation, where none of these admits.
     pub(crate) sound: Set,
     /// Of these, those whose breakers admit.
     pub(crate) admitting: Set,
@@ -225,6 +225,22 @@ impl Pool {
         sound
     }
 
+    /// Those to turn to where nobody sound is left: their faults are over, if only just.
+    fn spare(&self, heads: &Heads) -> Set {
+        let mut spare = heads.probation;
+        for (i, upstream) in self.upstreams.iter().enumerate() {
+            if upstream.state.cordoned() {
+                spare.remove(i);
+            }
+        }
+        spare
+    }
+
+    /// Is there anybody to turn to?
+    pub(crate) fn may_serve(&self, heads: &Heads, now: Mono) -> bool {
+        !self.sound(heads, now).or(self.spare(heads)).is_empty()
+    }
+
     /// Chooses where a call of `class` goes, leaving out `tried` and, while others are left, whoever shares its
     /// fate: of its provider, or at least of its region. Of the others the cheapest tier is asked.
     ///
@@ -256,12 +272,12 @@ impl Pool {
 
     /// Who may take a call of `class` now, of those `within` and not `tried`. Nothing is changed by asking.
     pub(crate) fn field(&self, now: Mono, class: Class, heads: &Heads, within: Set, tried: Set) -> Field {
-        let sound = self.sound(heads, now).and(within).without(tried);
-        let mut admitting = Set::NONE;
-        for i in sound.iter() {
-            if self.upstreams[i].state.admits(class) {
-                admitting.insert(i);
-            }
+        let mut sound = self.sound(heads, now).and(within).without(tried);
+        let mut admitting = self.admitting(class, sound);
+        if admitting.is_empty() {
+            let spare = self.spare(heads).and(within).without(tried);
+            admitting = self.admitting(class, spare);
+            sound = sound.or(admitting);
         }
         let mut eligible = if admitting.is_empty() { sound } else { admitting };
         let mut settled = Set::NONE;

@@ -43,11 +43,7 @@ impl Pool {
     /// Those of `within` whose breakers admit.
     pub(crate) fn admitting(&self, class: Class, within: Set) -> Set {
         let mut admitting = Set::NONE;
-        for (i, upstream) in self.upstreams.iter().enumerate().filter(|(i, _)| within.has(*i)) {
-            if upstream.state.admits(class) {
-                admitting.insert(i);
-            }
-        }
+        within.iter().filter(|i| self.upstreams[*i].state.admits(class)).for_each(|i| admitting.insert(i));
         admitting
     }
 }
