@@ -73,9 +73,9 @@ function upgrade({ upgraded: u, one_of_two_killed: k }) {
   console.log(`one of two gateways killed at ${k.rate}/s: ${k.requests} requests, ${k.failed} failed that it had, ${k.failed_later} later`);
 }
 
-function venue({ venue: counts, first_dead: dead, missed: _, ...told }) {
-  table([told]);
-  console.log(`venue: ${counts.writes} writes, ${counts.reads} look-ups, ${counts.faults} faults, ${counts.without_effect} of them without effect`);
+function venue({ venue: counts, first_dead: dead, ways }) {
+  table(Object.entries(ways).map(([way, told]) => ({ way, ...told })));
+  console.log(`venue: ${counts.writes} writes, ${counts.faults} faults, ${counts.late} of them with a late effect, ${counts.without_effect} without any; ${counts.reads} look-ups, ${counts.failed_reads} failed`);
   table(Object.entries(dead).map(([how, figures]) => ({ first_address: how, ...figures })));
 }
 

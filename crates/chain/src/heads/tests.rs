@@ -191,7 +191,8 @@ fn one_liar_of_three_is_named_and_moves_nothing() {
             sim.run(20 * block_ms, &mut |sim| {
                 honest_serve(sim);
                 polls += 1;
-                named += u32::from(sim.standing(liar) == faulted(cause));
+                let standing = sim.standing(liar);
+                named += u32::from([faulted(cause), Standing::Probation(cause)].contains(&standing));
             });
             assert_eq!(named, polls, "{:?}: {:?}", sim.modes, sim.standing(liar));
             sim.modes[liar] = Mode::Honest;

@@ -58,6 +58,9 @@ impl Outcome {
     }
 }
 
+/// Providers that must say that there is nothing where a block's header speaks against it.
+const SUSPICIOUS: usize = 3;
+
 /// What is known so far.
 struct Ledger {
     ask: Arc<Ask>,
@@ -81,8 +84,8 @@ enum Verdict {
     Done(Outcome),
     /// This is it once the agreed head has come to that block.
     Ahead(u64, Bytes),
-    /// Somebody else must say so too; that is part of the plan.
-    SecondOpinion,
+    /// So many others must say so too; that is part of the plan.
+    Opinions(usize),
     /// Ask somebody else, if the budget allows.
     Elsewhere,
 }
@@ -132,7 +135,17 @@ pub(crate) async fn read(ask: Arc<Ask>, heads: &Heads, began: Mono, deadline: Mo
                 race.leave();
                 return Box::pin(caught_up(&ask, number, body)).await;
             }
-            Verdict::SecondOpinion => second(&ask, heads, able, race.tried),
+            Verdict::Opinions(missing) => {
+                for _ in race.len() + 1..missing {
+                    if let Some(next) = second(&ask, heads, able, race.tried) {
+                        race.start(next);
+                    }
+                }
+                if race.len() >= missing {
+                    continue;
+                }
+                second(&ask, heads, able, race.tried)
+            }
             Verdict::Elsewhere if race.len() > 0 => continue,
             Verdict::Elsewhere => {
                 let unsent = ledger.reached_nobody();
@@ -252,10 +265,14 @@ impl Ledger {
             }
             End::Answer { worth: Worth::Doubtful, body } => {
                 self.doubtful.push((i, body, took));
-                match (self.opinions(), self.empty()) {
-                    (_, Empty::Certain) => Verdict::Done(self.agree_on_nothing()),
-                    (1, _) | (2, Empty::Suspicious) => Verdict::SecondOpinion,
-                    (_, _) => Verdict::Done(self.agree_on_nothing()),
+                let wanted = match self.empty() {
+                    Empty::Certain => 0,
+                    Empty::Suspicious => self.ask.pool.opinions.max(SUSPICIOUS),
+                    Empty::Unknown => self.ask.pool.opinions,
+                };
+                match wanted.saturating_sub(self.opinions()) {
+                    0 => Verdict::Done(self.agree_on_nothing()),
+                    missing => Verdict::Opinions(missing),
                 }
             }
             End::Answer { worth: Worth::Ahead(number), body } => {
@@ -357,7 +374,7 @@ impl Ledger {
         }
     }
 
-    /// Two say that there is nothing.
+    /// Enough say that there is nothing.
     fn agree_on_nothing(&mut self) -> Outcome {
         let now = self.now;
         let mut body = Bytes::new();

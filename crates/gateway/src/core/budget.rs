@@ -1,8 +1,8 @@
 //! How many unplanned attempts (retries, hedges, splits) a pool may make.
 //!
 //! Over the ten seconds before any unplanned attempt there are never more of them than a share of the
-//! calls in those seconds, or than the floor allows, whichever is more. Planned width (a broadcast, a
-//! second opinion) is part of the call and not counted here.
+//! calls in those seconds, or than the floor allows, whichever is more, but for those of critical requests: they are
+//! never refused one, and what they take beyond it is missing to the others. Planned width (a broadcast, a second opinion) is part of the call and not counted here.
 
 use seawall_model::Mono;
 
@@ -72,11 +72,17 @@ impl Budget {
         self.advance(now);
         let granted = self.extra < self.allowed();
         if granted {
-            self.buckets[(self.now % BUCKETS as u64) as usize].extra += 1;
-            self.extra += 1;
-            self.granted += 1;
+            self.owe(now);
         }
         granted
+    }
+
+    /// Takes one unplanned attempt for a critical request, whether there is one or not.
+    pub fn owe(&mut self, now: Mono) {
+        self.advance(now);
+        self.buckets[(self.now % BUCKETS as u64) as usize].extra += 1;
+        self.extra += 1;
+        self.granted += 1;
     }
 
     /// Asks for a hedge, which is for speed alone: it may take half of what there is, so that whatever slows

@@ -21,6 +21,7 @@ pub mod line;
 pub mod lookup;
 pub mod mode;
 pub mod outcome;
+pub mod owed;
 pub mod pace;
 pub mod path;
 pub mod quorum;

@@ -6,6 +6,7 @@ mod affected;
 mod cache;
 mod cors;
 mod headers;
+mod messages;
 mod network;
 mod paths;
 mod pool;
@@ -22,6 +23,7 @@ pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection
 pub use admission::{AdmissionSection, Pattern};
 pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
+pub use messages::{MessageRule, Sign, SocketRule};
 pub use paths::{ID, IdAt, LookupRule, Named, PathRule, Piece};
 pub use provider::{Costs, ProviderBudget};
 pub use sockets::SocketLimits;

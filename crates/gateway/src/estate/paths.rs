@@ -1,6 +1,6 @@
 //! The paths of an HTTP API: what a request to each may change, and how its outcome is found out.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, Method};
 use seawall_model::{
@@ -9,7 +9,10 @@ use seawall_model::{
     section,
 };
 
-use super::validate::{time, within};
+use super::{
+    messages::{self, RawSocket, SocketRule},
+    validate::{time, within},
+};
 use crate::core::{
     outcome::{Dedupe, Effect},
     path::{Pattern, is_name},
@@ -72,6 +75,8 @@ section! {
         dedupe: At<RawDedupe>, optional;
         /// How to look up what became of a write.
         lookup: At<RawLookup>, optional;
+        /// What is known of the messages of a WebSocket that is opened here.
+        socket: At<RawSocket>, optional;
     }
 }
 
@@ -125,7 +130,9 @@ pub struct PathRule {
     /// Who knows a repeated id again.
     pub dedupe: Dedupe,
     /// How to look up what became of a write.
-    pub lookup: Option<LookupRule>,
+    pub lookup: Option<Arc<LookupRule>>,
+    /// What is known of the messages of a WebSocket that is opened here.
+    pub socket: Option<Arc<SocketRule>>,
 }
 
 /// Where a request's id stands.
@@ -225,7 +232,11 @@ fn rule(at: &At<RawPath>, problems: &mut Problems) -> Option<PathRule> {
         }
     }
     let lookup = match &raw.lookup {
-        Some(at) => Some(lookup(at, &path, id.is_some(), problems)?),
+        Some(at) => Some(Arc::new(lookup(at, &path, id.is_some(), problems)?)),
+        None => None,
+    };
+    let socket = match &raw.socket {
+        Some(at) => Some(Arc::new(messages::validate(&at.value, &path, problems)?)),
         None => None,
     };
     Some(PathRule {
@@ -240,6 +251,7 @@ fn rule(at: &At<RawPath>, problems: &mut Problems) -> Option<PathRule> {
         id,
         dedupe,
         lookup,
+        socket,
     })
 }
 
@@ -271,7 +283,12 @@ fn id(at: &At<String>, path: &Pattern, problems: &mut Problems) -> Option<IdAt> 
     None
 }
 
-fn lookup(at: &At<RawLookup>, rule: &Pattern, has_id: bool, problems: &mut Problems) -> Option<LookupRule> {
+pub(super) fn lookup(
+    at: &At<RawLookup>,
+    rule: &Pattern,
+    has_id: bool,
+    problems: &mut Problems,
+) -> Option<LookupRule> {
     let raw = &at.value;
     let path = raw.path.as_ref().and_then(|path| template(path, rule, has_id, problems));
     let method = method(&raw.method, problems);
@@ -396,12 +413,12 @@ fn bad<T: fmt::Debug>(at: &At<T>, message: String, problems: &mut Problems) {
 }
 
 impl super::HttpSection {
-    /// The first rule that covers a request, its place, and the named segments of the path (without its query, below
-    /// the pool's route).
-    pub fn rule<'a>(&'a self, method: &Method, path: &'a str) -> Option<(usize, &'a PathRule, Named<'a>)> {
-        self.paths.iter().enumerate().find_map(|(n, rule)| {
+    /// The first rule that covers a request, and the named segments of the path (without its query, below the pool's
+    /// route).
+    pub fn rule<'a>(&'a self, method: &Method, path: &'a str) -> Option<(&'a PathRule, Named<'a>)> {
+        self.paths.iter().find_map(|rule| {
             let named = rule.is_for(method).then(|| rule.path.matches(path))??;
-            Some((n, rule, named))
+            Some((rule, named))
         })
     }
 }
@@ -421,6 +438,7 @@ impl PathRule {
             id: None,
             dedupe: Dedupe::Never,
             lookup: None,
+            socket: None,
         }
     }
 

@@ -1,6 +1,9 @@
 //! A request on its way: what it is, what may be done with it, and how long it may take.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
@@ -15,7 +18,7 @@ use crate::{
         outcome::{Dedupe, Effect, Terms},
         path::as_segment,
     },
-    estate::{HttpSection, ID, IdAt, LookupRule, PathRule, Piece, PoolKind},
+    estate::{HttpSection, ID, IdAt, LookupRule, MessageRule, PathRule, Piece, PoolKind},
     pool::{Pool, PoolState},
     serve::Visit,
     worker::Worker,
@@ -40,8 +43,8 @@ pub(super) struct Errand<'v> {
     pub(super) hedge: bool,
     pub(super) deadline: Mono,
     pub(super) attempt_timeout: Duration,
-    /// The look-up of its outcome, and its rule's place among the pool's.
-    pub(super) lookup: Option<(usize, Arc<Onward>)>,
+    /// The look-up of its outcome.
+    pub(super) lookup: Option<(Arc<LookupRule>, Arc<Onward>)>,
 }
 
 impl<'v> Errand<'v> {
@@ -54,14 +57,14 @@ impl<'v> Errand<'v> {
         let headers = end_to_end(parts.headers);
         let mut onward = Onward { method: parts.method, tail, headers, body, class: Class::Other };
         let found = http.rule(&onward.method, &path);
-        let rule = found.as_ref().map(|(n, rule, named)| (*n, *rule, named.as_slice()));
-        let id = rule.and_then(|(_, rule, named)| id(rule.id.as_ref()?, named, &onward));
-        let lookup = rule.and_then(|(n, rule, named)| {
+        let rule = found.as_ref().map(|(rule, named)| (*rule, named.as_slice()));
+        let id = rule.and_then(|(rule, named)| id(rule.id.as_ref()?, named, &onward));
+        let lookup = rule.and_then(|(rule, named)| {
             let look = rule.lookup.as_ref()?;
             let tail = fill(&look.path, named, id.as_deref())?;
-            Some((n, Arc::new(onward.look_up(look.method.clone(), tail))))
+            Some((look.clone(), Arc::new(onward.look_up(look.method.clone(), tail))))
         });
-        let rule = rule.map(|(_, rule, _)| rule);
+        let rule = rule.map(|(rule, _)| rule);
         let terms = terms(http, rule, &onward, id.is_some(), lookup.is_some());
         let class = match terms.effect {
             Effect::Read => Class::Other,
@@ -92,6 +95,59 @@ impl<'v> Errand<'v> {
         })
     }
 
+    /// The order in a message on a socket that was opened by `handshake`, below that path: it is written by the socket,
+    /// and looked up as any other. `None` if the message does not say which order it is about.
+    pub(super) fn of_message(
+        visit: &'v Visit,
+        handshake: &Arc<Onward>,
+        rule: &MessageRule,
+        message: &serde_json::Value,
+    ) -> Option<Self> {
+        let pool = visit.pool.clone();
+        let PoolKind::Http(http) = &pool.section.kind else { return None };
+        let path = handshake.tail.split('?').next().unwrap_or_default();
+        let (opened, named) = http.rule(&handshake.method, path)?;
+        let id = text_of(message.pointer(&rule.id)?).filter(|id| !id.is_empty() && id.len() <= MAX_ID)?;
+        let look = &rule.lookup;
+        let tail = fill(&look.path, &named, Some(&as_segment(&id)))?;
+        let onward = Arc::new(handshake.look_up(look.method.clone(), tail));
+        let terms = Terms { effect: Effect::Write, dedupe: Dedupe::Never, lookup: true, resend: look.resend };
+        let lookup = Some((look.clone(), onward));
+        let (class, critical) = (Class::Write, rule.critical);
+        let opens = Self::of_opened(visit, handshake, Some(opened));
+        Some(Self { terms, class, changes: true, critical, lookup, ..opens })
+    }
+
+    /// A handshake made again, in the place of a socket that is lost.
+    pub(super) fn of_handshake(visit: &'v Visit, handshake: &Arc<Onward>) -> Option<Self> {
+        let pool = visit.pool.clone();
+        let PoolKind::Http(http) = &pool.section.kind else { return None };
+        let path = handshake.tail.split('?').next().unwrap_or_default();
+        let opened = http.rule(&handshake.method, path).map(|(rule, _)| rule);
+        Some(Self::of_opened(visit, handshake, opened))
+    }
+
+    fn of_opened(visit: &'v Visit, handshake: &Arc<Onward>, opened: Option<&PathRule>) -> Self {
+        let (worker, pool) = (visit.worker.clone(), visit.pool.clone());
+        let deadline = opened.and_then(|rule| rule.deadline).unwrap_or(pool.section.deadline);
+        let attempt = opened.and_then(|rule| rule.attempt_timeout).unwrap_or(pool.section.attempt_timeout);
+        let (effect, dedupe) = (Effect::Read, Dedupe::Never);
+        Self {
+            visit,
+            deadline: worker.clock.mono() + deadline,
+            attempt_timeout: attempt.min(deadline),
+            onward: handshake.clone(),
+            terms: Terms { effect, dedupe, lookup: false, resend: false },
+            class: Class::Other,
+            changes: false,
+            critical: opened.is_some_and(|rule| rule.critical),
+            hedge: false,
+            lookup: None,
+            worker,
+            pool,
+        }
+    }
+
     /// Who it goes before: the admission's own rules say so, unless its path's rule has it critical.
     pub(super) fn priority(&self) -> Priority {
         let path = self.onward.tail.split('?').next().unwrap_or_default();
@@ -103,9 +159,7 @@ impl<'v> Errand<'v> {
 
     /// The rule of its look-up.
     pub(super) fn lookup_rule(&self) -> Option<(&LookupRule, &Arc<Onward>)> {
-        let (n, onward) = self.lookup.as_ref()?;
-        let PoolKind::Http(http) = &self.pool.section.kind else { return None };
-        Some((http.paths.get(*n)?.lookup.as_ref()?, onward))
+        self.lookup.as_ref().map(|(rule, onward)| (&**rule, onward))
     }
 
     /// Where it goes next, among `within` and not to those in `tried`: by a second path only if it is critical and no
@@ -143,6 +197,23 @@ impl<'v> Errand<'v> {
             Dedupe::Shared => Set::ALL,
             Dedupe::Account | Dedupe::Never => self.pool.paths.account(i),
         }
+    }
+
+    /// May it be attempted once more, unplanned? A critical one may at any time: its attempts are few enough.
+    pub(super) fn spend(&self) -> bool {
+        let now = self.worker.clock.mono();
+        let mut budget = self.state().budget();
+        let granted = match self.critical {
+            true => {
+                budget.owe(now);
+                true
+            }
+            false => budget.spend(now),
+        };
+        if !granted {
+            self.state().counts.budget_refused.fetch_add(1, Relaxed);
+        }
+        granted
     }
 
     pub(super) fn state(&self) -> &PoolState {
@@ -183,7 +254,12 @@ fn header_id(headers: &HeaderMap, name: &http::HeaderName) -> Option<String> {
 /// The text or number that a JSON pointer leads to.
 pub(super) fn text_at(json: &[u8], pointer: &str) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(json).ok()?;
-    match json.pointer(pointer)? {
+    text_of(json.pointer(pointer)?)
+}
+
+/// A text, a number or a truth value, as text.
+pub(super) fn text_of(value: &serde_json::Value) -> Option<String> {
+    match value {
         serde_json::Value::String(text) => Some(text.clone()),
         serde_json::Value::Number(number) => Some(number.to_string()),
         serde_json::Value::Bool(yes) => Some(yes.to_string()),

@@ -2,7 +2,7 @@
 //!
 //! `onward` makes of it what upstreams are sent, `errand` says what may be done with it, `attempt` sends it to one of
 //! them. `read` asks until somebody answers, `write` sends it once and, where in doubt, looks up (`lookup`) what became
-//! of it; what may be done next is decided in `core::outcome`. Bodies are held, answers stream.
+//! of it; what may be done next is decided in `core::outcome`. Bodies are held, answers stream. `socket` carries WebSockets.
 
 mod answer;
 mod attempt;
@@ -11,6 +11,7 @@ mod errand;
 mod lookup;
 mod onward;
 mod read;
+mod socket;
 mod write;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use seawall_model::Mono;
 
 pub(crate) use counts::{ApiCounts, COUNTERS};
+pub(crate) use socket::{Tunnel, socket};
 
 use crate::{
     call,

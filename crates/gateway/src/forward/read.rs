@@ -95,8 +95,7 @@ impl<'a> Ledger<'a> {
         }
         let i = errand.choose(errand.class, Set::ALL, self.tried)?;
         if self.begun > 0 {
-            if !errand.state().budget().spend(self.now()) {
-                counts.budget_refused.fetch_add(1, Relaxed);
+            if !errand.spend() {
                 return None;
             }
             counts.retries.fetch_add(1, Relaxed);
@@ -112,8 +111,7 @@ impl<'a> Ledger<'a> {
             return None;
         }
         let i = errand.choose(errand.class, open, self.tried)?;
-        if !errand.state().budget().spend(self.now()) {
-            errand.state().counts.budget_refused.fetch_add(1, Relaxed);
+        if !errand.spend() {
             return None;
         }
         errand.state().counts.hedges.fetch_add(1, Relaxed);

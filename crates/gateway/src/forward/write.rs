@@ -136,13 +136,10 @@ impl<'a> Ledger<'a> {
 
     /// May it be sent once more, unplanned?
     fn may_repeat(&self) -> bool {
-        let counts = &self.errand.state().counts;
-        if !self.has_more() {
-            return false;
+        let granted = self.has_more() && self.errand.spend();
+        if granted {
+            self.errand.state().counts.retries.fetch_add(1, Relaxed);
         }
-        let granted = self.errand.state().budget().spend(self.now());
-        let count = if granted { &counts.retries } else { &counts.budget_refused };
-        count.fetch_add(1, Relaxed);
         granted
     }
 

@@ -61,6 +61,14 @@ const ALIVE: Duration = Duration::from_secs(3);
 /// finds out.
 const OWN_PROBE: Duration = Duration::from_secs(1);
 
+/// Most providers that are asked whether there is nothing.
+const MOST_OPINIONS: usize = 4;
+
+/// How many of so many providers must say that there is nothing: more than can lie while less than half of them do.
+fn opinions(providers: usize) -> usize {
+    providers.div_ceil(2).clamp(2, MOST_OPINIONS)
+}
+
 /// A pool as the estate has it now, over the state that outlives reloads.
 pub(crate) struct Pool {
     pub(crate) section: PoolSection,
@@ -72,6 +80,8 @@ pub(crate) struct Pool {
     pub(crate) tiers: Tiers,
     /// Answers that are kept, if the estate has any kept.
     pub(crate) cache: Option<Arc<Cache>>,
+    /// How many providers must say that there is nothing before it is believed.
+    pub(crate) opinions: usize,
     /// Which upstreams are other ways to the same thing.
     pub(crate) paths: Paths,
     pub(crate) state: Arc<PoolState>,
@@ -185,7 +195,18 @@ impl Pool {
         state.admission.take_over(&section.admission);
         let cache = cache(&section, before, seed);
         let paths = Paths::new(&section.upstreams);
-        Self { component: section.component(), section, upstreams, fates, tiers, paths, cache, state }
+        let opinions = opinions(provider_index.len());
+        Self {
+            component: section.component(),
+            section,
+            upstreams,
+            fates,
+            tiers,
+            opinions,
+            paths,
+            cache,
+            state,
+        }
     }
 
     /// Would the state kept by index hold for these upstreams too?

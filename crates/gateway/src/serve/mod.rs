@@ -30,15 +30,15 @@ use seawall_runtime::{net::Conn, tasks::Shutdown};
 
 pub(crate) use body::ReplyBody;
 pub(crate) use floor::Floor;
-pub(crate) use pulse::Pulse;
+pub(crate) use preface::Seen;
+pub(crate) use pulse::{Idle, Pulse};
 pub(crate) use request::{json, read_body};
+pub(crate) use socket::{Event, Pipe, Slot, Then, Welcome};
 pub(crate) use visit::{Client, Visit};
 
 use crate::worker::Worker;
 use begun::Begun;
-use preface::{Seen, Version};
-use pulse::Idle;
-use socket::Slot;
+use preface::Version;
 
 /// Largest head of a request, and largest piece of a body read at once.
 const BUFFER: usize = 64 * 1024;

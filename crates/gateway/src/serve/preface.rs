@@ -23,7 +23,7 @@ pub(super) enum Version {
 }
 
 /// A connection whose first bytes have been looked at and are read again.
-pub(super) struct Seen {
+pub(crate) struct Seen {
     conn: Conn,
     pulse: Arc<Pulse>,
     first: [u8; PREFACE.len()],

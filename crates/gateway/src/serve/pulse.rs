@@ -72,7 +72,7 @@ impl Drop for Busy {
 
 /// Ends once a connection has shown no sign of life for its idle limit, or up to a quarter longer: one timer
 /// for a connection's life is cheaper than one for each of its requests.
-pub(super) struct Idle {
+pub(crate) struct Idle {
     pulse: Arc<Pulse>,
     look: Duration,
     /// Beats at the last look, and how many looks have found no new one.
@@ -82,7 +82,7 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    pub(super) fn new(pulse: Arc<Pulse>, limit: Duration) -> Self {
+    pub(crate) fn new(pulse: Arc<Pulse>, limit: Duration) -> Self {
         let look = limit / LOOKS;
         Self { pulse, look, beats: 0, quiet: 0, timer: Box::pin(tokio::time::sleep(look)) }
     }

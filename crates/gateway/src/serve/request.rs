@@ -61,9 +61,13 @@ fn admitted(mut visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: R
         if let Some(sheet) = &visit.sheet {
             sheet.http(request.method(), request.uri());
         }
+        let slot = slot.filter(|_| socket::is_asked_for_in_full(&request)).cloned();
         return Box::pin(async move {
             let response = match access::permit(&visit, || entrance::name(&visit.pool, &request).into()) {
-                Ok(_turn) => crate::forward::respond(&visit, &pulse, request).await,
+                Ok(_turn) => match slot {
+                    None => crate::forward::respond(&visit, &pulse, request).await,
+                    Some(slot) => Box::pin(crate::forward::socket(&visit, &slot, request)).await,
+                },
                 Err(denied) => denied.response(&visit.pool.section),
             };
             Ok(visit.close(response))

@@ -215,11 +215,16 @@ pub(crate) fn chain(upstreams: &[&Upstream]) -> PoolSection {
         quorum: None,
         cache: None,
     };
-    pool("chain", PoolKind::Evm(evm), upstreams)
+    pool("chain", PoolKind::Evm(evm), &addresses(upstreams))
 }
 
 /// An HTTP API's pool at `/api`.
 pub(crate) fn api(upstreams: &[&Upstream]) -> PoolSection {
+    api_at(&addresses(upstreams))
+}
+
+/// As [`api`], of upstreams that listen there.
+pub(crate) fn api_at(upstreams: &[SocketAddr]) -> PoolSection {
     let retry_methods = vec![http::Method::GET, http::Method::HEAD, http::Method::OPTIONS];
     pool("api", PoolKind::Http(HttpSection { retry_methods, paths: Vec::new() }), upstreams)
 }
@@ -230,14 +235,18 @@ pub(crate) fn first_preferred(mut pool: PoolSection) -> PoolSection {
     pool
 }
 
-fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
+fn addresses(upstreams: &[&Upstream]) -> Vec<SocketAddr> {
+    upstreams.iter().map(|upstream| upstream.at()).collect()
+}
+
+fn pool(name: &str, kind: PoolKind, upstreams: &[SocketAddr]) -> PoolSection {
     let names = ["a", "b", "c", "d"];
     PoolSection {
         name: Name::new(name).unwrap(),
         route: format!("/{name}").into(),
         kind,
         access: AccessSection::default(),
-        upstreams: upstreams.iter().zip(names).map(|(upstream, name)| section(upstream, name)).collect(),
+        upstreams: upstreams.iter().zip(names).map(|(at, name)| section(*at, name)).collect(),
         deadline: PATIENCE - Duration::from_secs(10),
         attempt_timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(10),
@@ -252,8 +261,8 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[&Upstream]) -> PoolSection {
     }
 }
 
-fn section(upstream: &Upstream, name: &str) -> UpstreamSection {
-    let port = upstream.at().port();
+fn section(at: SocketAddr, name: &str) -> UpstreamSection {
+    let port = at.port();
     UpstreamSection {
         name: Name::new(name).unwrap(),
         endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false },

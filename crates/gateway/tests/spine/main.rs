@@ -44,5 +44,7 @@ mod streaming;
 mod subscribe;
 mod tls;
 mod told;
+mod tunnel;
 mod upstream;
+mod venue;
 mod write;

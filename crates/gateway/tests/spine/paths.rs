@@ -148,7 +148,7 @@ async fn an_unknown_outcome_is_looked_up() {
         let (a, b) = two().await;
         let rule = PathRule {
             attempt_timeout: Some(Duration::from_millis(500)),
-            lookup: Some(lookup()),
+            lookup: Some(lookup().into()),
             ..orders(Dedupe::Never)
         };
         let house = House::new(vec![ruled(&[&a, &b], rule)]).await;
@@ -166,7 +166,7 @@ async fn an_unknown_outcome_is_looked_up() {
 #[tokio::test]
 async fn what_is_proven_absent_is_said_to_be_and_not_sent_again() {
     let (a, b) = two().await;
-    let rule = PathRule { lookup: Some(lookup()), ..orders(Dedupe::Never) };
+    let rule = PathRule { lookup: Some(lookup().into()), ..orders(Dedupe::Never) };
     let house = House::new(vec![ruled(&[&a, &b], rule)]).await;
     a.does(|heard| if heard.head.starts_with("GET ") { Reply::status(404) } else { Reply::Reset });
     let answer = send(house.at, order("o1")).await.unwrap();
@@ -180,7 +180,7 @@ async fn what_is_proven_absent_is_said_to_be_and_not_sent_again() {
 async fn what_is_proven_absent_is_sent_again_where_the_estate_says_so() {
     let (a, b) = two().await;
     let resend = LookupRule { resend: true, ..lookup() };
-    let rule = PathRule { lookup: Some(resend), ..orders(Dedupe::Never) };
+    let rule = PathRule { lookup: Some(resend.into()), ..orders(Dedupe::Never) };
     let house = House::new(vec![ruled(&[&a, &b], rule)]).await;
     let sent = AtomicUsize::new(0);
     a.does(move |heard| match heard.head.starts_with("GET ") {
@@ -196,7 +196,7 @@ async fn what_is_proven_absent_is_sent_again_where_the_estate_says_so() {
 #[tokio::test]
 async fn a_repetition_that_is_turned_down_is_no_failure() {
     let (a, b) = two().await;
-    let rule = PathRule { lookup: Some(lookup()), ..orders(Dedupe::Account) };
+    let rule = PathRule { lookup: Some(lookup().into()), ..orders(Dedupe::Account) };
     let house = House::new(vec![ruled(&[&a, &b], rule)]).await;
     let sent = AtomicUsize::new(0);
     a.does(move |heard| match heard.head.starts_with("GET ") {
@@ -212,7 +212,7 @@ async fn a_repetition_that_is_turned_down_is_no_failure() {
 async fn where_the_look_up_fails_too_the_outcome_is_unknown() {
     let (a, b) = two().await;
     let short = LookupRule { within: Duration::from_millis(600), ..lookup() };
-    let rule = PathRule { lookup: Some(short), ..orders(Dedupe::Never) };
+    let rule = PathRule { lookup: Some(short.into()), ..orders(Dedupe::Never) };
     let house = House::new(vec![ruled(&[&a, &b], rule)]).await;
     a.does(|_| Reply::status(500));
     let answer = send(house.at, order("o1")).await.unwrap();
@@ -228,7 +228,9 @@ async fn a_field_tells_what_has_taken_effect() {
     let rule = PathRule {
         methods: vec![Method::DELETE],
         id: None,
-        lookup: Some(LookupRule { done: Some(("/status".into(), vec!["cancelled".into()])), ..lookup() }),
+        lookup: Some(
+            LookupRule { done: Some(("/status".into(), vec!["cancelled".into()])), ..lookup() }.into(),
+        ),
         ..PathRule::new(Pattern::parse("/orders/{id}").unwrap())
     };
     let house = House::new(vec![ruled(&[&a, &b], rule)]).await;

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -23,20 +24,18 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{
-    feed::Note,
-    serve::{Pulse, preface::Seen},
-};
+use crate::{feed::Note, serve::Pulse};
 
 /// How a notification ends.
 const TAIL: &[u8] = b"}}";
-/// What a message without text is counted as, in bytes.
+/// What a message is counted as besides its text, in bytes.
 const CONTROL: usize = 130;
 
 /// Something on its way to the client.
 enum Out {
     Whole(Bytes),
     Note(Note),
+    /// A message as it is.
     Control(Message),
 }
 
@@ -45,7 +44,7 @@ impl Out {
         match self {
             Self::Whole(text) => text.len(),
             Self::Note(note) => note.head.len() + note.payload.len(),
-            Self::Control(_) => CONTROL,
+            Self::Control(message) => CONTROL + message.len(),
         }
     }
 
@@ -68,7 +67,7 @@ impl Out {
 }
 
 /// What happened on the socket.
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The client said this.
     Heard(Message),
     /// What was in the way has gone out: there is room again.
@@ -80,55 +79,60 @@ pub(super) enum Event {
 }
 
 /// The socket and what waits to go out on it.
-pub(super) struct Pipe {
-    socket: WebSocketStream<Seen>,
+pub(crate) struct Pipe<S> {
+    socket: WebSocketStream<S>,
     waiting: VecDeque<Out>,
     /// Bytes that wait.
     bytes: usize,
     /// Something has been handed to the socket and not all of it has gone out.
     unflushed: bool,
     /// To be told when there is room again.
-    pub(super) wants_room: bool,
+    pub(crate) wants_room: bool,
     /// The limit of what may wait.
     limit: usize,
     taken: Arc<Pulse>,
 }
 
-impl Pipe {
-    pub(super) fn new(socket: WebSocketStream<Seen>, limit: usize) -> Self {
-        let taken = socket.get_ref().pulse();
+impl<S: AsyncRead + AsyncWrite + Unpin> Pipe<S> {
+    /// Of that socket; at most `limit` bytes wait. `taken` beats when something is taken.
+    pub(crate) fn new(socket: WebSocketStream<S>, limit: usize, taken: Arc<Pulse>) -> Self {
         Self { socket, waiting: VecDeque::new(), bytes: 0, unflushed: false, wants_room: false, limit, taken }
     }
 
     /// True while less waits than may.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.bytes < self.limit
     }
 
     /// Grows whenever the client takes something.
-    pub(super) fn taken(&self) -> u32 {
+    pub(crate) fn taken(&self) -> u32 {
         self.taken.beats()
     }
 
     /// True once everything has gone out.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && !self.unflushed
     }
 
-    pub(super) fn say(&mut self, text: Bytes) {
+    pub(crate) fn say(&mut self, text: Bytes) {
         self.put(Out::Whole(text));
     }
 
-    pub(super) fn tell(&mut self, note: Note) {
+    /// Passes a message on as it is.
+    pub(crate) fn pass(&mut self, message: Message) {
+        self.put(Out::Control(message));
+    }
+
+    pub(crate) fn tell(&mut self, note: Note) {
         self.put(Out::Note(note));
     }
 
-    pub(super) fn ping(&mut self) {
+    pub(crate) fn ping(&mut self) {
         self.put(Out::Control(Message::Ping(Bytes::new())));
     }
 
     /// The last thing that is said; what waits goes out before it, unless `at_once`.
-    pub(super) fn close(&mut self, frame: CloseFrame, at_once: bool) {
+    pub(crate) fn close(&mut self, frame: CloseFrame, at_once: bool) {
         if at_once {
             self.waiting.clear();
             self.bytes = 0;
@@ -142,7 +146,7 @@ impl Pipe {
     }
 
     /// Writes what it can and, if `reading`, reads. With `last`, it is an event that everything has gone out.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, reading: bool, last: bool) -> Poll<Event> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, reading: bool, last: bool) -> Poll<Event> {
         if self.write(cx).is_err() {
             return Poll::Ready(Event::Ended);
         }

@@ -10,24 +10,17 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use http::HeaderMap;
-use hyper_util::rt::TokioIo;
 use seawall_chain::envelope;
 use seawall_model::Name;
 use seawall_runtime::tasks::Shutdown;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Error, Message,
-        error::CapacityError,
-        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
-    },
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    error::CapacityError,
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::{
-    handshake::{Handover, Open},
-    pipe::{Event, Pipe},
-};
+use super::pipe::{Event, Pipe};
 use crate::{
     admission::Who,
     call::{self, Refusal, Reply},
@@ -43,10 +36,6 @@ use crate::{
 
 /// Calls of one socket that are under way at once; beyond it the socket is not read.
 const CALLS: usize = 64;
-/// Bytes read from a socket at once.
-const READ: usize = 4 * 1024;
-/// Bytes gathered before they are written.
-const WRITE: usize = 16 * 1024;
 /// A client that has as much waiting as may, and takes nothing for this long, is too slow.
 const SLOW: Duration = Duration::from_secs(5);
 /// How long a client has to take its last message and say goodbye.
@@ -56,35 +45,39 @@ const PINGS: u32 = 3;
 /// An answer on a socket may hold this many times the limit of a verified answer.
 const HOLD: usize = 4;
 
-/// Serves a socket until either side ends it.
-pub(in crate::serve) async fn run(worker: Arc<Worker>, handover: Handover, shutdown: Shutdown) {
-    let Handover { upgrade, pool, client, who, open } = handover;
-    let Ok(upgraded) = upgrade.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<Seen>>() else { return };
-    let limit = worker.limits.request_body;
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ)
-        .write_buffer_size(WRITE)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
-    let (io, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let socket = WebSocketStream::from_partially_read(io, read, Role::Server, Some(config)).await;
-    let mut talk = Talk {
-        pipe: Pipe::new(socket, worker.limits.sockets.queue),
-        line: Arc::new(Line::new(worker.limits.sockets.subscriptions)),
-        calls: FuturesUnordered::new(),
-        moves: Moves::default(),
-        pulse: Arc::default(),
-        messages: 0,
-        stuck: None,
-        worker,
-        pool,
-        client,
-        who,
-        _open: open,
-    };
-    let ending = talk.serve(&shutdown).await;
-    talk.end(ending).await;
+/// Whose calls a socket brings, and to which pool.
+pub(crate) struct Calls {
+    pool: Name,
+    client: Client,
+    who: Option<Arc<Who>>,
+}
+
+impl Calls {
+    /// Those of whoever made that request.
+    pub(super) fn of(visit: &Visit) -> Self {
+        let pool = visit.pool.section.name.clone();
+        Self { pool, client: visit.client.clone(), who: visit.who.clone() }
+    }
+
+    /// Answers them until either side ends the socket.
+    pub(super) async fn serve(self, worker: Arc<Worker>, pipe: Pipe<Seen>, shutdown: &Shutdown) {
+        let Self { pool, client, who } = self;
+        let mut talk = Talk {
+            line: Arc::new(Line::new(worker.limits.sockets.subscriptions)),
+            calls: FuturesUnordered::new(),
+            moves: Moves::default(),
+            pulse: Arc::default(),
+            messages: 0,
+            stuck: None,
+            pipe,
+            worker,
+            pool,
+            client,
+            who,
+        };
+        let ending = talk.serve(shutdown).await;
+        talk.end(ending).await;
+    }
 }
 
 struct Talk {
@@ -92,7 +85,7 @@ struct Talk {
     pool: Name,
     client: Client,
     who: Option<Arc<Who>>,
-    pipe: Pipe,
+    pipe: Pipe<Seen>,
     line: Arc<Line>,
     calls: FuturesUnordered<BoxFuture<'static, (u64, Option<Bytes>)>>,
     moves: Moves,
@@ -101,7 +94,6 @@ struct Talk {
     messages: u64,
     /// Since when more waits than may, and nothing has been taken.
     stuck: Option<(Instant, u32)>,
-    _open: Open,
 }
 
 /// Why a socket ends.
