@@ -11,11 +11,12 @@ import { modes } from './mock/modes.mjs';
 import { netns } from './netns/scenario.mjs';
 import { trouble } from './trouble/scenario.mjs';
 import { upgrade } from './upgrade.mjs';
+import { roles } from './roles.mjs';
 import { venue } from './venue/scenario.mjs';
 import { hostile } from './hostile.mjs';
 import { idle } from './idle.mjs';
 
-const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, hostile, idle };
+const SCENARIOS = { chain, modes, matrix, clients, netns, trouble, upgrade, roles, venue, hostile, idle };
 
 const HELP = `Usage: bench/outage/run [SCENARIO ...] [OPTIONS]
 
@@ -29,12 +30,14 @@ Scenarios (default: all, in this order)
   netns     gateway and nodes in network namespaces, the links between them cut, muted, reset, down (needs root)
   trouble   Seawall's own troubles: bad estates, a full disk, a stalled fsync, a stderr nobody reads
   upgrade   another process takes over, 20 times, under load; then one of two gateways is killed
-  venue     10,000 orders, cancels and closes at a venue that takes them and then fails: what clients are told, held against its ledger
+  roles     the roles in processes of their own; those that watch and respond are killed, again and again, under load
+  venue     10,000 orders, cancels and closes over HTTP and as many over sockets, at a venue that takes them and then fails:
+            what clients are told, held against its ledger
   hostile   heads, bodies and HTTP/2 frames without end, a hundred connections at a time: memory, and clients beside
   idle      memory held by idle connections
 
 Options
-  --rate N           requests a second (chain 1000, modes 200, matrix 80, trouble 500, upgrade 1000, venue 150)
+  --rate N           requests a second (chain 1000, modes 200, matrix 80, trouble 500, upgrade 1000, roles 1000, venue 150)
   --seconds N        length of the run (chain 300), of one mode (12), of one cell's fault (5), of one trouble (60),
                      of netns at least (0: its script once)
   --fault-every N    seconds between faults in chain (10)

@@ -2,7 +2,7 @@
 
 const EXAMPLES_SHOWN = 16;
 const EXAMPLE_WIDTH = 600;
-const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, venue, hostile, idle };
+const PRINTERS = { chain, modes, matrix, clients, netns, trouble, upgrade, roles, venue, hostile, idle };
 
 export function printReport(name, result) {
   console.log(`\n== ${name}`);
@@ -71,6 +71,10 @@ function upgrade({ upgraded: u, one_of_two_killed: k }) {
   console.log(`a subscriber: ${u.heads} heads, ${u.left_out} left out, subscribed again ${u.resubscribed} times`);
   console.log(`journal: ${u.journal}`);
   console.log(`one of two gateways killed at ${k.rate}/s: ${k.requests} requests, ${k.failed} failed that it had, ${k.failed_later} later`);
+}
+
+function roles({ missed: _, examples: __, ...figures }) {
+  table([figures]);
 }
 
 function venue({ venue: counts, first_dead: dead, ways }) {

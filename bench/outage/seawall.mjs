@@ -8,7 +8,8 @@ import { sleep, until } from './clock.mjs';
 import { Http } from './rpc.mjs';
 import { freePorts } from './stage.mjs';
 
-const TOKEN = 'outage-harness';
+/** What a request that changes something must show. */
+export const TOKEN = 'outage-harness';
 const READY_MS = 15_000;
 const RECORDS_READ = 2000;
 
@@ -42,7 +43,8 @@ export async function startSeawall({ lab, stage }, options) {
   const estate = { gateway, admin, journal, ...options };
   const file = join(dir, 'seawall.toml');
   writeFileSync(file, estateText(estate));
-  const [command, ...args] = [...(options.within ? ['ip', 'netns', 'exec', options.within] : []), lab.seawall, 'run', file];
+  const [command, ...args] = [...(options.within ? ['ip', 'netns', 'exec', options.within] : []), lab.seawall, 'run', file,
+    ...(options.role ? ['--role', options.role] : [])];
   const child = stage.start('seawall', command, args, {
     stderr: options.stderr,
     env: { OUTAGE_ADMIN_TOKEN: TOKEN, ...options.env },
@@ -99,8 +101,7 @@ class Seawall {
 
   /** The newest records of the journal, oldest first, read by Seawall's own command. */
   async records() {
-    const text = await this.#log('tail', '--json', '-n', String(RECORDS_READ));
-    return text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    return recordsIn(this.#binary, this.journal);
   }
 
   /** Whether the journal verifies: `{ ok, said }`. */
@@ -137,13 +138,23 @@ class Seawall {
     return this.#http.send('GET', this.admin + path);
   }
 
-  async #log(command, ...args) {
-    const run = promisify(execFile)(this.#binary, ['log', command, '--dir', this.journal, ...args], {
-      maxBuffer: 256 * 1024 * 1024,
-      timeout: 60_000,
-    });
-    return (await run).stdout;
+  #log(command, ...args) {
+    return log(this.#binary, this.journal, command, ...args);
   }
+}
+
+/** The newest records of the journal in that directory, oldest first. */
+export async function recordsIn(binary, journal) {
+  const text = await log(binary, journal, 'tail', '--json', '-n', String(RECORDS_READ));
+  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+}
+
+async function log(binary, journal, command, ...args) {
+  const run = promisify(execFile)(binary, ['log', command, '--dir', journal, ...args], {
+    maxBuffer: 256 * 1024 * 1024,
+    timeout: 60_000,
+  });
+  return (await run).stdout;
 }
 
 function parseMetrics(text) {

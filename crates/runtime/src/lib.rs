@@ -8,6 +8,7 @@ pub mod lease;
 pub mod lines;
 pub mod logs;
 pub mod metrics;
+pub mod neighbours;
 pub mod net;
 pub mod random;
 pub mod seam;

@@ -1,6 +1,7 @@
 //! `seawall run`: the daemon on this machine.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +12,7 @@ use seawall_runtime::{
     disk::Disk,
     logs::{Format, Logs},
     metrics::Build,
+    neighbours::Neighbours,
     net::sockets::Sockets,
     seam::State,
     signals::Signals,
@@ -31,7 +33,9 @@ use crate::{
 EXAMPLES
   seawall run                       the estate in ./seawall.toml
   seawall run /etc/seawall          every *.toml in a directory
-  seawall run --role gateway        traffic only, without verdicts or changes
+  seawall run --role gateway        traffic only; verdicts and changes are other processes'
+  seawall run --role watch,respond --admin 127.0.0.1:9546
+                                    those processes, beside it
 
 EXIT CODES
   0  stopped as asked    1  the estate is not valid    2  could not start    3  a part failed for good")]
@@ -42,6 +46,9 @@ pub struct RunArgs {
     /// Run only these parts of the house
     #[arg(long = "role", value_delimiter = ',', value_name = "ROLE")]
     pub roles: Vec<Role>,
+    /// Where the admin listener is, instead of where the estate says: processes of different roles need one each
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
     /// PEM file of certificate authorities to trust besides the built-in ones
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
@@ -117,6 +124,14 @@ async fn serve(args: &RunArgs) -> u8 {
             return refuse(&error);
         }
     };
+    if let Some(at) = args.admin.filter(|at| !at.ip().is_loopback())
+        && estate.admin_token.is_none()
+    {
+        complain(&format!(
+            "SW0232: others could reach `{at}`: set `admin_token` under [listen] in the estate first"
+        ));
+        return 2;
+    }
     let level = std::env::var("SEAWALL_LOG").unwrap_or_else(|_| estate.log.level.as_str().to_owned());
     let format = match estate.log.format {
         LogFormat::Json => Format::Json,
@@ -142,6 +157,10 @@ async fn serve(args: &RunArgs) -> u8 {
             return 2;
         }
     };
+    let roles = roles(&args.roles);
+    // The directory is shared by the roles of one estate.
+    let beside = estate.journal.as_ref().and_then(|journal| journal.dir.parent());
+    let neighbours = beside.filter(|_| roles != Roles::ALL).map(|dir| Neighbours::new(dir.join("bus")));
     let signals = match Signals::system() {
         Ok(signals) => signals,
         Err(error) => {
@@ -153,13 +172,15 @@ async fn serve(args: &RunArgs) -> u8 {
     let (path, again) = (args.estate.clone(), machine.clone());
     let parts = Parts {
         machine,
-        roles: roles(&args.roles),
+        roles,
         state,
         signals,
         watch: Some(watch),
         load: Arc::new(move || load(&path, &again)),
         logs: Some(logs.clone()),
         entropy: seawall_journal::Entropy::system(),
+        neighbours,
+        admin: args.admin,
         succession: Some(succession),
     };
     match daemon::run(estate, parts).await {

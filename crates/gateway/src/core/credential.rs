@@ -23,7 +23,8 @@ pub fn in_query(query: &str) -> Option<&str> {
 pub fn in_path(path: &str) -> Option<(&str, &str)> {
     let (route, key) = path.rsplit_once('/')?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    let fits = !key.is_empty() && key.len() <= MAX && key.bytes().all(plain);
+    // Of `//k` the route would be taken for that of `/k`.
+    let fits = !route.ends_with('/') && !key.is_empty() && key.len() <= MAX && key.bytes().all(plain);
     fits.then_some((if route.is_empty() { "/" } else { route }, key))
 }
 
@@ -35,6 +36,7 @@ mod tests {
     fn keys_stand_in_paths_and_queries() {
         for (path, found) in [
             ("/ethereum/k", Some(("/ethereum", "k"))),
+            ("//k", None),
             ("/k", Some(("/", "k"))),
             ("/a/b/k-_1", Some(("/a/b", "k-_1"))),
             ("/ethereum/", None),

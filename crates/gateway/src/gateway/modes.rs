@@ -53,4 +53,24 @@ impl Gateway {
         modes.pools.insert(pool.section.name.clone(), set.clone());
         Ok(pool.state.admission.modes.set(set))
     }
+
+    /// Takes over what was set for every pool and for some, all at once. True if that changed anything.
+    pub fn replace_modes(&self, every: Option<&ModeSet>, some: &BTreeMap<String, ModeSet>) -> bool {
+        let routes = self.routes.load();
+        let mut modes = self.modes();
+        modes.every = every.cloned();
+        modes.pools.clear();
+        let mut changed = false;
+        for pool in routes.pools() {
+            let name = &pool.section.name;
+            let own = some.get(name.as_str());
+            if let Some(own) = own {
+                modes.pools.insert(name.clone(), own.clone());
+            }
+            if let Some(set) = own.or(every) {
+                changed |= pool.state.admission.modes.set(set);
+            }
+        }
+        changed
+    }
 }

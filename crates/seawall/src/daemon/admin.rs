@@ -19,17 +19,21 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_gateway::Gateway;
+use seawall_health::Plan;
 use seawall_journal::Journal;
 use seawall_model::{RecordKind, Secret};
 use seawall_runtime::{
     disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
     net::{Conn, Net},
-    seam::State,
+    seam::{State, StateError},
     tasks::{Shutdown, Supervisor, TaskError},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 use super::{
     cordon,
@@ -43,6 +47,9 @@ const CONNECTIONS: usize = 64;
 const STORE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Largest body of a request that changes something.
 const BODY: usize = 16 * 1024;
+/// Why a change that only the store could pass on is not in force.
+const UNSTORED: &str =
+    "it could not be stored, and so is not in force: look at the disk of the journal's directory";
 /// Time a connection may take over a request's head, and lie idle.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
@@ -50,6 +57,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 pub(super) struct Admin {
     pub(super) estate: String,
     pub(super) token: Option<Secret>,
+    /// This process lets operators change things.
+    pub(super) may_change: bool,
+    /// What there is in the estate.
+    pub(super) plans: watch::Receiver<Plan>,
     pub(super) gateway: Option<Arc<Gateway>>,
     pub(super) journal: Option<Journal>,
     pub(super) supervisor: Supervisor,
@@ -179,6 +190,10 @@ impl Admin {
     /// Only who holds the token may change anything; without one in the estate, nobody may. The refusal, if
     /// this one may not.
     fn unauthorised(&self, request: &Request<Incoming>) -> Option<Answer> {
+        if !self.may_change {
+            let why = "nothing can be changed in this process: ask the one that has the role `respond`";
+            return Some(problem(StatusCode::FORBIDDEN, "SW0224", why));
+        }
         let Some(token) = &self.token else {
             let why = "set `admin_token` under [listen] in the estate before anything can be changed here";
             return Some(problem(StatusCode::FORBIDDEN, "SW0224", why));
@@ -196,8 +211,44 @@ impl Admin {
         Some(refusal)
     }
 
+    /// Is that in the estate?
+    fn knows(&self, component: &str) -> bool {
+        let plan = self.plans.borrow();
+        plan.pools.iter().any(|pool| {
+            pool.component.to_string() == component
+                || pool.upstreams.iter().any(|upstream| upstream.component.to_string() == component)
+        })
+    }
+
+    /// Stores a change off the async threads; true if that was done in a second. What another process is to take over
+    /// it takes from there.
+    async fn store(
+        &self,
+        change: impl FnOnce(&dyn State) -> Result<(), StateError> + Send + 'static,
+    ) -> bool {
+        let (done, stored) = oneshot::channel();
+        let state = self.state.clone();
+        let job = move || {
+            let stored = change(&*state);
+            if let Err(error) = &stored {
+                tracing::error!(%error, "a change could not be stored and will not outlive a restart");
+            }
+            let _ = done.send(stored.is_ok()); // nobody waits if it took too long
+        };
+        // A stalled disk shall not keep the operator waiting.
+        let waiting = tokio::time::timeout(STORE, self.disk.offload(Box::new(job))).await;
+        waiting.is_ok() && stored.await.unwrap_or(false)
+    }
+
     fn modes(&self) -> Value {
-        let pools = self.gateway.as_ref().map(|g| g.pools()).unwrap_or_default();
+        let Some(gateway) = &self.gateway else {
+            // As the store has it; a process that carries traffic follows that.
+            let kept = modes::Kept::of(&*self.state).unwrap_or_default();
+            let plan = self.plans.borrow();
+            let each = plan.pools.iter().map(|pool| kept.show(pool.component.path()));
+            return json!({"modes": each.collect::<Vec<_>>()});
+        };
+        let pools = gateway.pools();
         let each = pools.iter().map(|pool| {
             let mut mode = json!(pool.admission.mode);
             mode["pool"] = json!(pool.name);
@@ -214,12 +265,14 @@ impl Admin {
             Ok(order) => order,
             Err(why) => return problem(StatusCode::BAD_REQUEST, "SW0240", &why),
         };
-        let Some(gateway) = &self.gateway else {
-            return problem(StatusCode::NOT_FOUND, "SW0228", "the estate has no pools");
+        let changed = match (&self.gateway, &order.pool) {
+            (Some(gateway), pool) => gateway.set_mode(pool.as_deref(), &order.set).map_err(|e| e.to_string()),
+            (None, Some(pool)) if !self.knows(&format!("pool:{pool}")) => Err(format!("no pool `{pool}`")),
+            (None, _) => Ok(true),
         };
-        let changed = match gateway.set_mode(order.pool.as_deref(), &order.set) {
+        let changed = match changed {
             Ok(changed) => changed,
-            Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
+            Err(why) => return problem(StatusCode::NOT_FOUND, "SW0228", &why),
         };
         let Order { pool, set } = order;
         let (mut stored, mut recorded, mode) = (true, true, set.mode);
@@ -229,14 +282,11 @@ impl Admin {
             let payload = json!({"mode": mode.as_str(), "reason": set.reason});
             let receipt = self.scribe.receipt(RecordKind::Mode, component, payload);
             recorded = matches!(tokio::time::timeout(STORE, receipt).await, Ok(Ok(_)));
-            let (state, of) = (self.state.clone(), pool.clone());
-            let job = move || {
-                if let Err(error) = modes::remember(&*state, of.as_deref(), &set) {
-                    tracing::error!(%error, "a mode could not be stored and will not outlive a restart");
-                }
-            };
-            // It is in force already; a stalled disk shall not keep the operator waiting.
-            stored = tokio::time::timeout(STORE, self.disk.offload(Box::new(job))).await.is_ok();
+            let of = pool.clone();
+            stored = self.store(move |state| modes::remember(state, of.as_deref(), &set)).await;
+        }
+        if !stored && self.gateway.is_none() {
+            return problem(StatusCode::SERVICE_UNAVAILABLE, "SW0229", UNSTORED);
         }
         json_answer(
             StatusCode::OK,
@@ -258,25 +308,24 @@ impl Admin {
                 return problem(StatusCode::BAD_REQUEST, "SW0227", r#"send {"reason": "…"} or nothing"#);
             }
         };
-        let Some(gateway) = &self.gateway else {
-            return problem(StatusCode::NOT_FOUND, "SW0228", "the estate has no pools");
+        let changed = match &self.gateway {
+            Some(gateway) => gateway.cordon(pool, upstream, out).map_err(|e| e.to_string()),
+            None if self.knows(&format!("upstream:{pool}/{upstream}")) => Ok(true),
+            None => Err(format!("no upstream `{pool}/{upstream}`")),
         };
-        let changed = match gateway.cordon(pool, upstream, out) {
+        let changed = match changed {
             Ok(changed) => changed,
-            Err(e) => return problem(StatusCode::NOT_FOUND, "SW0228", &e.to_string()),
+            Err(why) => return problem(StatusCode::NOT_FOUND, "SW0228", &why),
         };
         let mut stored = true;
         if changed {
             let component = format!("upstream:{pool}/{upstream}").parse().ok();
             self.scribe.record(RecordKind::Cordon, component, json!({"cordoned": out, "reason": reason}));
-            let (state, p, u) = (self.state.clone(), pool.to_owned(), upstream.to_owned());
-            let job = move || {
-                if let Err(error) = cordon::remember(&*state, &p, &u, out) {
-                    tracing::error!(%error, "a cordon could not be stored and will not outlive a restart");
-                }
-            };
-            // It is in force already; a stalled disk shall not keep the operator waiting.
-            stored = tokio::time::timeout(STORE, self.disk.offload(Box::new(job))).await.is_ok();
+            let (p, u) = (pool.to_owned(), upstream.to_owned());
+            stored = self.store(move |state| cordon::remember(state, &p, &u, out)).await;
+        }
+        if !stored && self.gateway.is_none() {
+            return problem(StatusCode::SERVICE_UNAVAILABLE, "SW0229", UNSTORED);
         }
         json_answer(
             StatusCode::OK,

@@ -1,5 +1,7 @@
 //! Cordons outlive a restart: each is a key in the state store.
 
+use std::collections::BTreeSet;
+
 use seawall_gateway::Gateway;
 use seawall_runtime::seam::{State, StateError};
 
@@ -16,14 +18,29 @@ pub(super) fn remember(state: &dyn State, pool: &str, upstream: &str, out: bool)
     state.swap(BUCKET, &key, revision, out.then_some(b"1".as_slice())).map(|_| ())
 }
 
-/// Takes out of service again what was when the process last ran. Upstreams that are gone are passed over.
-pub(super) fn recall(state: &dyn State, gateway: &Gateway) -> Result<(), StateError> {
-    for (key, _, _) in state.list(BUCKET)? {
-        if let Some((pool, upstream)) = key.split_once('/')
-            && let Err(gone) = gateway.cordon(pool, upstream, true)
-        {
-            tracing::warn!(%gone, "a cordon is kept for an upstream that the estate no longer has");
+/// The upstreams that are out of service, by pool and name.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Kept(BTreeSet<String>);
+
+impl Kept {
+    /// What the store holds.
+    pub(super) fn of(state: &dyn State) -> Result<Self, StateError> {
+        Ok(Self(state.list(BUCKET)?.into_iter().map(|(key, _, _)| key).collect()))
+    }
+
+    /// Puts it in force, where `before` was. Upstreams that are gone are passed over.
+    pub(super) fn hold(&self, before: &Self, gateway: &Gateway) {
+        let out = self.0.iter().map(|key| (key, true));
+        let back = before.0.difference(&self.0).map(|key| (key, false));
+        for (key, out) in out.chain(back) {
+            let Some((pool, upstream)) = key.split_once('/') else { continue };
+            match gateway.cordon(pool, upstream, out) {
+                Ok(true) => tracing::warn!(upstream = key, out, "taken out of service, or put back"),
+                Ok(false) => {}
+                Err(gone) => {
+                    tracing::warn!(%gone, "a cordon is kept for an upstream that the estate no longer has");
+                }
+            }
         }
     }
-    Ok(())
 }

@@ -18,6 +18,7 @@ use seawall_runtime::{
 };
 use serde_json::json;
 
+use super::Roles;
 use crate::estate::Estate;
 
 /// Where the newest checkpoint is remembered outside the log, so that a log that was rolled back is seen.
@@ -31,20 +32,32 @@ pub(super) struct Opened {
     pub(super) recorder: Arc<dyn Recorder>,
     pub(super) journal: Option<Journal>,
     writer: Option<Writer>,
+    /// What its newest checkpoint is remembered under.
+    key: String,
 }
 
 /// Opens the estate's journal. A disk that fails does not keep the daemon from starting: the journal then
 /// says that it is degraded, and tries again.
 pub(super) fn open(
     estate: &Estate,
+    roles: Roles,
     machine: &Machine,
     entropy: Entropy,
     state: &dyn State,
 ) -> Result<Opened, OpenError> {
     let Some(section) = &estate.journal else {
-        return Ok(Opened { recorder: Arc::new(Unkept), journal: None, writer: None });
+        return Ok(Opened { recorder: Arc::new(Unkept), journal: None, writer: None, key: String::new() });
     };
-    let remembered = match state.get(BUCKET, KEY) {
+    let (mut section, mut name, mut key) = (section.clone(), estate.name.to_string(), KEY.to_owned());
+    // A log has one writer. Whoever carries no traffic has one beside that of the one who does.
+    if let Some(apart) = roles.apart().filter(|_| !roles.gateway) {
+        let mut dir = section.dir.into_os_string();
+        dir.push(format!("-{apart}"));
+        section.dir = dir.into();
+        name = format!("{name}-{apart}");
+        key = format!("{key}-{apart}");
+    }
+    let remembered = match state.get(BUCKET, &key) {
         Ok(found) => found.and_then(|(_, note)| SignedCheckpoint::parse(&note).ok()),
         Err(error) => {
             tracing::warn!(%error, "the last checkpoint is not remembered");
@@ -52,15 +65,15 @@ pub(super) fn open(
         }
     };
     let options = OpenOptions {
-        section: section.clone(),
-        name: estate.name.to_string(),
+        section,
+        name,
         remembered,
         clock: machine.clock,
         entropy,
         metrics: machine.metrics.within("journal", JournalMetrics::register),
     };
     let (journal, writer) = Journal::open(machine.disk.clone(), options)?;
-    Ok(Opened { recorder: Arc::new(journal.clone()), journal: Some(journal), writer: Some(writer) })
+    Ok(Opened { recorder: Arc::new(journal.clone()), journal: Some(journal), writer: Some(writer), key })
 }
 
 impl Opened {
@@ -75,10 +88,11 @@ impl Opened {
     ) {
         let (Some(journal), Some(writer)) = (self.journal.clone(), self.writer.take()) else { return };
         let once = Mutex::new(Some(writer));
+        let memory = Memory { disk, state, key: self.key.as_str().into() };
         let kind = Kind { on_failure: OnFailure::Log, stage: Stage::Journal };
         supervisor.spawn("journal", kind, move |shutdown| {
             let writer = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-            write(writer, journal.clone(), clock, disk.clone(), state.clone(), reason.clone(), shutdown)
+            write(writer, journal.clone(), clock, memory.clone(), reason.clone(), shutdown)
         });
     }
 }
@@ -87,8 +101,7 @@ async fn write(
     writer: Option<Writer>,
     journal: Journal,
     clock: Clock,
-    disk: Arc<dyn Disk>,
-    state: Arc<dyn State>,
+    memory: Memory,
     reason: Arc<OnceLock<String>>,
     shutdown: Shutdown,
 ) -> Result<(), TaskError> {
@@ -107,7 +120,7 @@ async fn write(
             tokio::select! {
                 biased;
                 () = shutdown.requested() => break,
-                () = remember(&journal, &disk, &state), if !is_let_go() => {}
+                () = memory.remember(&journal), if !is_let_go() => {}
             }
         }
         let reason = reason.get().map_or("asked to", String::as_str);
@@ -118,30 +131,39 @@ async fn write(
         let let_go = is_let_go();
         journal.close().await;
         if !let_go {
-            remember(&journal, &disk, &state).await;
+            memory.remember(&journal).await;
         }
     };
     tokio::join!(writer.run(), keep);
     Ok(())
 }
 
-/// Remembers the newest checkpoint outside the log.
-async fn remember(journal: &Journal, disk: &Arc<dyn Disk>, state: &Arc<dyn State>) {
-    let Some(note) = journal.status().checkpoint_note else { return };
-    let state = state.clone();
-    let job = move || {
-        let stored = state.get(BUCKET, KEY).and_then(|found| {
-            let (revision, old) = found.unwrap_or_default();
-            match old == note.as_bytes() {
-                true => Ok(revision),
-                false => state.swap(BUCKET, KEY, revision, Some(note.as_bytes())),
+/// Where the newest checkpoint is remembered outside the log.
+#[derive(Clone)]
+struct Memory {
+    disk: Arc<dyn Disk>,
+    state: Arc<dyn State>,
+    key: Arc<str>,
+}
+
+impl Memory {
+    async fn remember(&self, journal: &Journal) {
+        let Some(note) = journal.status().checkpoint_note else { return };
+        let (state, key) = (self.state.clone(), self.key.clone());
+        let job = move || {
+            let stored = state.get(BUCKET, &key).and_then(|found| {
+                let (revision, old) = found.unwrap_or_default();
+                match old == note.as_bytes() {
+                    true => Ok(revision),
+                    false => state.swap(BUCKET, &key, revision, Some(note.as_bytes())),
+                }
+            });
+            if let Err(error) = stored {
+                tracing::warn!(%error, "the newest checkpoint could not be remembered");
             }
-        });
-        if let Err(error) = stored {
-            tracing::warn!(%error, "the newest checkpoint could not be remembered");
-        }
-    };
-    disk.offload(Box::new(job)).await;
+        };
+        self.disk.offload(Box::new(job)).await;
+    }
 }
 
 /// Without a journal nothing is kept.

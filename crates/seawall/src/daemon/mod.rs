@@ -8,6 +8,7 @@ mod customers;
 mod explain;
 mod journal;
 mod modes;
+mod orders;
 mod quota;
 mod records;
 mod reload;
@@ -23,11 +24,12 @@ use std::{
 
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
 use seawall_journal::{Entropy, OpenError};
-use seawall_model::{RecordKind, Secret};
+use seawall_model::RecordKind;
 use seawall_runtime::{
     Machine,
     bus::LocalBus,
     logs::Logs,
+    neighbours::Neighbours,
     seam::{Bus, State, StateError},
     signals::{Event as Signalled, Signals},
     succession::{Word, tell_manager},
@@ -39,6 +41,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::estate::{Estate, LoadError};
 use admin::Admin;
+use orders::Orders;
 use records::{SOURCE, Scribe};
 use upgrade::NotTaken;
 pub use upgrade::Succession;
@@ -63,6 +66,13 @@ pub struct Roles {
 impl Roles {
     /// All of them, the default.
     pub const ALL: Self = Self { gateway: true, watch: true, respond: true };
+
+    /// What a process of only some is called; `None` for one that has them all.
+    pub fn apart(self) -> Option<String> {
+        let names = [(self.gateway, "gateway"), (self.watch, "watch"), (self.respond, "respond")];
+        let some: Vec<_> = names.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect();
+        (self != Self::ALL).then(|| some.join("-"))
+    }
 }
 
 /// Reads the estate anew.
@@ -86,6 +96,10 @@ pub struct Parts {
     pub logs: Option<Arc<Logs>>,
     /// Where the journal's salts and its first key come from.
     pub entropy: Entropy,
+    /// Where processes of other roles are found; `None` where there are none.
+    pub neighbours: Option<Neighbours>,
+    /// Where the admin listener is, if not where the estate says.
+    pub admin: Option<SocketAddr>,
     /// How another process takes this one's place; `None` where none can.
     pub succession: Option<Succession>,
 }
@@ -134,6 +148,11 @@ pub enum DaemonError {
         /// Workers of this one.
         workers: usize,
     },
+    /// Processes of different roles meet beside the journal, and the estate has none.
+    #[error(
+        "SW0231: without a [journal], processes of different roles have no place to meet: add one to the estate"
+    )]
+    NoPlace,
     /// A task that the process cannot do without has failed.
     #[error("SW0205: task `{task}` failed: {error}")]
     Fatal {
@@ -146,7 +165,12 @@ pub enum DaemonError {
 
 /// Runs the daemon until it is told to stop or a part fails that it cannot do without.
 pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
-    let Parts { machine, roles, state, mut signals, watch, load, logs, mut entropy, mut succession } = parts;
+    let Parts { machine, roles, state, mut signals, watch, load, logs, mut entropy, mut succession, .. } =
+        parts;
+    let (neighbours, admin_at) = (parts.neighbours, parts.admin.unwrap_or(estate.admin));
+    if !roles.gateway && neighbours.is_none() {
+        return Err(DaemonError::NoPlace);
+    }
     let mut for_customers = entropy.fork();
     let supervisor = Supervisor::new(machine.clock, &machine.metrics);
     let (events, happened) = Events::queue();
@@ -158,15 +182,14 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             access = accounts.as_ref().map(|(_, access)| access.clone());
             let gateway = Gateway::new(section.clone(), &machine, events)?;
             let gateway = Arc::new(gateway.with_accounts(accounts.map(|(accounts, _)| accounts)));
-            cordon::recall(&*state, &gateway)?;
-            modes::recall(&*state, &gateway)?;
+            Orders::of(&*state)?.hold(&Orders::default(), &gateway);
             customers::give_key(&*state, &mut for_customers, &gateway)?;
             quota::recall(&*state, &gateway)?;
             Some(gateway)
         }
         Some(_) | None => None,
     };
-    free(&machine, &[estate.admin], "admin")?;
+    free(&machine, &[admin_at], "admin")?;
     if let Some(gateway) = &gateway {
         gateway.watch(&supervisor);
     }
@@ -177,12 +200,12 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             before = Some(upgrade::take(peer, gateway.as_deref()).await?);
             // What has been changed meanwhile.
             if let Some(gateway) = &gateway {
-                cordon::recall(&*state, gateway)?;
-                modes::recall(&*state, gateway)?;
+                Orders::of(&*state)?.hold(&Orders::default(), gateway);
             }
         }
     }
-    let mut journal = journal::open(&estate, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
+    let mut journal =
+        journal::open(&estate, roles, &machine, entropy, &*state).map_err(DaemonError::Journal)?;
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
     let scribe = Scribe { clock: machine.clock, recorder: journal.recorder.clone(), bus: bus.clone() };
     let reason = Arc::new(OnceLock::new());
@@ -204,7 +227,28 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             async move { verdicts.lock().await.run(shutdown).await }
         });
     }
+    if let Some(neighbours) = neighbours {
+        machine.metrics.within("neighbours", |registry| neighbours.register(registry));
+        let (bus, clock) = (bus.clone(), machine.clock);
+        match (roles.gateway, roles.watch) {
+            (true, false) => supervisor.spawn("neighbours", background, move |shutdown| {
+                let (neighbours, signals) = (neighbours.clone(), bus.signals());
+                async move { neighbours.send(signals, shutdown).await }
+            }),
+            (false, true) => supervisor.spawn("neighbours", background, move |shutdown| {
+                let (neighbours, bus) = (neighbours.clone(), bus.clone());
+                async move { neighbours.hear(&*bus, clock, shutdown).await }
+            }),
+            (true, true) | (false, false) => {}
+        }
+    }
     if let Some(gateway) = &gateway {
+        if !roles.respond {
+            let (kept, d, g) = (state.clone(), machine.disk.clone(), gateway.clone());
+            supervisor.spawn("orders", background, move |shutdown| {
+                orders::follow(kept.clone(), d.clone(), g.clone(), shutdown)
+            });
+        }
         let happened = Arc::new(Mutex::new(happened));
         let (told, g) = (scribe.clone(), gateway.clone());
         supervisor.spawn("records", background, move |shutdown| {
@@ -219,7 +263,9 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let left = Arc::<AtomicBool>::default();
     let admin = Arc::new(Admin {
         estate: estate.name.to_string(),
-        token: estate.admin_token.clone().filter(|_: &Secret| roles.respond),
+        token: estate.admin_token.clone(),
+        may_change: roles.respond,
+        plans: plans.subscribe(),
         gateway: gateway.clone(),
         journal: journal.journal.clone(),
         supervisor: supervisor.clone(),
@@ -230,7 +276,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         started: machine.clock.mono(),
         left: left.clone(),
     });
-    let (net, at) = (machine.net.clone(), estate.admin);
+    let (net, at) = (machine.net.clone(), admin_at);
     // Kept until all else has drained, so that a drain can be watched.
     let serving = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
     supervisor.spawn("admin", serving, move |shutdown| admin::run(admin.clone(), net.clone(), at, shutdown));
@@ -246,7 +292,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     tracing::info!(
         estate = %estate.name,
         gateway = ?gateway.as_ref().map(|g| g.listen()),
-        admin = %estate.admin,
+        admin = %admin_at,
+        roles = roles.apart(),
         version = env!("CARGO_PKG_VERSION"),
         "seawall runs"
     );

@@ -1,5 +1,7 @@
 //! Modes outlive a restart: each is a key in the state store.
 
+use std::collections::BTreeMap;
+
 use seawall_gateway::{Gateway, ModeSet, core::mode::Mode};
 use seawall_model::Wall;
 use seawall_runtime::seam::{State, StateError};
@@ -61,21 +63,43 @@ pub(super) fn remember(state: &dyn State, pool: Option<&str>, set: &ModeSet) -> 
     }
 }
 
-/// Sets again what held when the process last ran. Pools that are gone are passed over.
-pub(super) fn recall(state: &dyn State, gateway: &Gateway) -> Result<(), StateError> {
-    let mut kept = state.list(BUCKET)?;
-    kept.sort_by_key(|(key, _, _)| key != EVERY);
-    for (key, _, value) in kept {
-        let Some(set) = read(&value) else {
-            tracing::warn!(key, "a mode that was kept cannot be read and is passed over");
-            continue;
-        };
-        let pool = (key != EVERY).then_some(&*key);
-        if let Err(gone) = gateway.set_mode(pool, &set) {
-            tracing::warn!(%gone, "a mode is kept for a pool that the estate no longer has");
+/// What was set for every pool, and what was set for some after that.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    every: Option<ModeSet>,
+    some: BTreeMap<String, ModeSet>,
+}
+
+impl Kept {
+    /// What the store holds.
+    pub(super) fn of(state: &dyn State) -> Result<Self, StateError> {
+        let mut kept = Self::default();
+        for (key, _, value) in state.list(BUCKET)? {
+            match read(&value) {
+                Some(set) if key == EVERY => kept.every = Some(set),
+                Some(set) => drop(kept.some.insert(key, set)),
+                None => tracing::warn!(key, "a mode that was kept cannot be read and is passed over"),
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Puts it in force. Pools that are gone are passed over.
+    pub(super) fn hold(&self, gateway: &Gateway) {
+        if gateway.replace_modes(self.every.as_ref(), &self.some) {
+            tracing::warn!(every = ?self.every, some = ?self.some, "the modes are as they were set");
         }
     }
-    Ok(())
+
+    /// What holds for a pool, as operators are shown it.
+    pub(super) fn show(&self, pool: &str) -> Value {
+        match self.some.get(pool).or(self.every.as_ref()) {
+            Some(set) => {
+                json!({"pool": pool, "mode": set.mode.as_str(), "since": set.since, "reason": set.reason})
+            }
+            None => json!({"pool": pool, "mode": Mode::Normal.as_str()}),
+        }
+    }
 }
 
 fn read(value: &[u8]) -> Option<ModeSet> {

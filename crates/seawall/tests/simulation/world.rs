@@ -204,6 +204,8 @@ impl Lasting {
         let parts = Parts {
             machine,
             roles: Roles::ALL,
+            neighbours: None,
+            admin: None,
             state: self.state.clone(),
             signals,
             watch: None,
