@@ -298,7 +298,7 @@ impl Pool {
         if admitting.is_empty() {
             let spare = self.spare(heads).and(within).without(tried);
             admitting = self.admitting(class, spare);
-            sound = sound.or(admitting);
+            sound = sound.or(if admitting.is_empty() { spare } else { admitting });
         }
         let mut eligible = if admitting.is_empty() { sound } else { admitting };
         let mut settled = Set::NONE;
