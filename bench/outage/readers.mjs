@@ -1,4 +1,5 @@
-// Clients that read in an open loop and repeat nothing.
+// Clients that read in an open loop and repeat nothing, but for streams that are refused before anybody looked at them
+// (RFC 9113, section 8.7), as clients of HTTP/2 do.
 
 import { Agent, request } from 'node:http';
 import { connect } from 'node:http2';
@@ -11,7 +12,7 @@ const H2_EVERY = 10;
 
 /** An open loop of reads that repeats nothing: only a connection that was refused is tried at the next gateway. */
 export class Clients {
-  counts = { requests: 0, answered: 0, failed: 0 };
+  counts = { requests: 0, answered: 0, failed: 0, refused_streams: 0 };
   examples = [];
   /** When each that failed was sent. */
   failures = [];
@@ -66,8 +67,19 @@ export class Clients {
     });
   }
 
-  #overH2(body) {
+  async #overH2(body) {
     if (this.#urls.length > 1) return this.#overH1(body, true);
+    try {
+      return await this.#stream(body);
+    } catch (error) {
+      // Sent just as the server's last word was on its way.
+      if (!/NGHTTP2_REFUSED_STREAM/.test(error.message)) throw error;
+      this.counts.refused_streams += 1;
+      return this.#stream(body);
+    }
+  }
+
+  #stream(body) {
     if (!this.#h2 || this.#h2.closed || this.#h2.destroyed) {
       this.#h2 = connect(this.#urls[0]);
       const mine = this.#h2;

@@ -67,7 +67,7 @@ function trouble(r) {
 }
 
 function upgrade({ upgraded: u, one_of_two_killed: k }) {
-  console.log(`${u.upgrades} upgrades at ${u.rate}/s: ${u.requests} requests, ${u.failed} failed, slowest ${u.slowest_ms} ms`);
+  console.log(`${u.upgrades} upgrades at ${u.rate}/s: ${u.requests} requests, ${u.failed} failed, ${u.refused_streams} streams refused and sent again, slowest ${u.slowest_ms} ms`);
   console.log(`a subscriber: ${u.heads} heads, ${u.left_out} left out, subscribed again ${u.resubscribed} times`);
   console.log(`journal: ${u.journal}`);
   console.log(`one of two gateways killed at ${k.rate}/s: ${k.requests} requests, ${k.failed} failed that it had, ${k.failed_later} later`);

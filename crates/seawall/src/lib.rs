@@ -8,6 +8,7 @@ pub mod explain;
 pub mod init;
 pub mod key;
 pub mod log;
+pub mod operate;
 pub mod output;
 pub mod run;
 pub mod schema;

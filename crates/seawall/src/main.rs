@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, explain, init, key, log, output, run, schema, version};
+use seawall::{check, demo, explain, init, key, log, operate, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// A request makes some twenty allocations, which the system's allocator makes dearer by a twentieth of the request. Without
@@ -32,6 +32,10 @@ enum Command {
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
+    Status(operate::StatusArgs),
+    Cordon(operate::CordonArgs),
+    Uncordon(operate::UncordonArgs),
+    Mode(operate::ModeArgs),
     Demo(demo::DemoArgs),
     Log(log::LogArgs),
     Key(key::KeyArgs),
@@ -65,6 +69,10 @@ fn main() -> ExitCode {
         Command::Explain(args) => {
             written(run::surroundings(&SystemDisk, |with| explain::run(&args, with, out)))
         }
+        Command::Status(args) => operated(&args.ask, &operate::Order::Status, out),
+        Command::Cordon(args) => operated(&args.ask, &args.order(), out),
+        Command::Uncordon(args) => operated(&args.ask, &args.order(), out),
+        Command::Mode(args) => operated(&args.ask, &args.order(), out),
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),
         Command::Demo(args) => demo::run(args),
@@ -82,6 +90,10 @@ fn main() -> ExitCode {
         }
         Command::Man => written(clap_mangen::Man::new(Cli::command()).render(out).map(|()| 0)),
     }
+}
+
+fn operated(ask: &operate::Ask, order: &operate::Order, out: &mut dyn io::Write) -> ExitCode {
+    written(run::surroundings(&SystemDisk, |with| operate::run(ask, order, with, out)))
 }
 
 /// The exit code of a command that writes; a reader that has gone away is no failure.

@@ -197,6 +197,9 @@ fn chain(raw: &At<RawPool>, family: Family, problems: &mut Problems) -> Option<E
     let block_time = network::block_time(raw, family, problems);
     foreign("paths", pool.paths.first(), family.as_str(), problems);
     for upstream in &pool.upstreams {
+        if family != Family::Evm {
+            foreign("ws_url", upstream.value.ws_url.as_ref(), family.as_str(), problems);
+        }
         foreign("path_of", upstream.value.path_of.as_ref(), family.as_str(), problems);
     }
     let poll = match pool.poll {

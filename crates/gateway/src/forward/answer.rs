@@ -149,6 +149,9 @@ impl Got {
     /// The answer, with a word on what became of the write.
     pub(super) fn give_as(self, errand: &Errand<'_>, outcome: Outcome) -> Response<ReplyBody> {
         let mut response = self.give(errand);
+        if outcome == Outcome::Unknown {
+            errand.visit.trail.refused("SW0305");
+        }
         response.headers_mut().insert(OUTCOME, outcome.value());
         if outcome == Outcome::Reconciled
             && let Some(status) = errand.lookup_rule().and_then(|(rule, _)| rule.status)

@@ -60,7 +60,9 @@ pub(super) async fn probe(line: &mut Line<'_>, pool: &Pool, i: usize) {
     let Some(chain) = pool.evm() else { return };
     for class in Class::ALL.into_iter().filter(|class| has_call(chain.family, *class)) {
         let heads = pool.state.heads.load_full();
-        let Some(agreed) = heads.latest().filter(|_| heads.serving.or(heads.probation).has(i)) else { return };
+        let Some(agreed) = heads.latest().filter(|_| heads.serving.or(heads.probation).has(i)) else {
+            return;
+        };
         let began = line.poller.clock.mono();
         let Some((method, params)) = call(class, agreed).filter(|_| pool.begin_probe(began, i, class)) else {
             continue;

@@ -4,11 +4,15 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, StatusCode, header};
+use hyper::{
+    Method, Request, StatusCode,
+    header::{self, HeaderValue},
+};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use seawall_model::Secret;
 use serde_json::{Value, json};
 
 /// Longest time one exchange may take.
@@ -23,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(20);
 pub(crate) struct Rpc {
     client: Client<HttpConnector, Full<Bytes>>,
     base: String,
+    /// What it shows to be let change things.
+    token: Option<HeaderValue>,
 }
 
 /// Why an exchange failed.
@@ -66,7 +72,13 @@ impl Rpc {
             .pool_idle_timeout(IDLE)
             .retry_canceled_requests(false)
             .build(connector);
-        Self { client, base: base.trim_end_matches('/').to_owned() }
+        Self { client, base: base.trim_end_matches('/').to_owned(), token: None }
+    }
+
+    /// Shows that token with every request, if it may stand in a header.
+    pub(crate) fn with_token(mut self, token: &Secret) -> Self {
+        self.token = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok();
+        self
     }
 
     /// One exchange: the status and the whole body.
@@ -76,12 +88,15 @@ impl Rpc {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), RpcError> {
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|e| RpcError::Malformed(e.to_string()))?;
+        if let Some(token) = &self.token {
+            request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+        }
         let whole = async {
             let response =
                 self.client.request(request).await.map_err(|e| RpcError::Transport(chain_of(&e)))?;
