@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, explain, init, key, log, operate, output, run, schema, version};
+use seawall::{check, demo, explain, import, init, key, log, operate, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// A request makes some twenty allocations, which the system's allocator makes dearer by a twentieth of the request. Without
@@ -28,6 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::InitArgs),
+    Import(import::ImportArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Schema(schema::SchemaArgs),
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
+        Command::Import(args) => written(import::run(&args, out, &mut io::stderr())),
         Command::Check(args) => written(run::surroundings(&SystemDisk, |with| {
             check::run(&args, with, output::colour_stdout(), out)
         })),

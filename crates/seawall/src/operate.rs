@@ -162,9 +162,9 @@ impl ModeArgs {
 enum OperateError {
     #[error("{0}")]
     Estate(#[from] LoadError),
-    #[error("SW0243: `{0}` is no `POOL/UPSTREAM`: take the names from `seawall status`")]
+    #[error("SW0249: `{0}` is no `POOL/UPSTREAM`: take the names from `seawall status`")]
     Name(String),
-    #[error("SW0244: the daemon at {at} does not answer: {why}; does it run? `--admin` says where to ask")]
+    #[error("SW0250: the daemon at {at} does not answer: {why}; does it run? `--admin` says where to ask")]
     Silent { at: SocketAddr, why: String },
     #[error("{code}: {message}")]
     Refused { code: String, message: String },
@@ -473,12 +473,12 @@ mod tests {
             (String::from_utf8(out).unwrap(), code)
         };
         let (shown, code) = check(&Order::Status, false);
-        assert!(shown.starts_with("error: SW0244: ") && code == 2, "{shown}");
+        assert!(shown.starts_with("error: SW0250: ") && code == 2, "{shown}");
         let (shown, _) = check(&Order::Status, true);
-        assert!(shown.contains("\"error\": \"SW0244: "), "{shown}");
+        assert!(shown.contains("\"error\": \"SW0250: "), "{shown}");
         for name in ["ethereum", "a/b/../c", "/x", "a b/c"] {
             let order = Order::Cordon { upstream: name.into(), out: true, reason: None };
-            assert!(check(&order, false).0.starts_with("error: SW0243: "), "{name}");
+            assert!(check(&order, false).0.starts_with("error: SW0249: "), "{name}");
         }
     }
 }

@@ -88,6 +88,13 @@ impl RawHeaders {
     }
 }
 
+/// True if an upstream's `headers` may hold this name and value.
+pub fn may_be_header(name: &str, value: &str) -> bool {
+    let named = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| !OWN.contains(&name.as_str()));
+    let fits = !value.is_empty() && value.len() <= MAX_VALUE && value.is_ascii();
+    named && fits && HeaderValue::from_str(value).is_ok()
+}
+
 fn header_name(raw: &At<String>, problems: &mut Problems) -> Option<HeaderName> {
     let Ok(name) = HeaderName::from_bytes(raw.value.as_bytes()) else {
         let message = format!("{} is not a header's name", problems.quote(&raw.value, raw.place));

@@ -23,12 +23,14 @@ pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection
 pub use admission::{AdmissionSection, Pattern};
 pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
+pub use headers::may_be_header;
 pub use messages::{MessageRule, Sign, SocketRule};
 pub use paths::{ID, IdAt, LookupRule, Named, PathRule, Piece};
 pub use provider::{Costs, ProviderBudget};
 pub use sockets::SocketLimits;
 pub use tell::Tell;
 pub use tls::{CertificateSection, ClientAuth, TlsSection};
+pub use url::url_fault;
 pub use validate::{MAX_UPSTREAMS, validate};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

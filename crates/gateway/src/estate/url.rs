@@ -116,6 +116,15 @@ impl InvalidUrl {
     }
 }
 
+/// Why this cannot be an upstream's URL, or that of its WebSocket, and what to do about it; `None` if it can.
+pub fn url_fault(text: &str, socket: bool) -> Option<(String, &'static str)> {
+    if matches!(SecretSource::new(text), SecretSource::Env(_) | SecretSource::File(_)) {
+        return Some((InvalidUrl::Form.to_string(), InvalidUrl::Form.cure()));
+    }
+    let parsed = if socket { Target::parse_socket(text) } else { Target::parse(text) };
+    parsed.err().map(|fault| (fault.to_string(), fault.cure()))
+}
+
 impl Target {
     /// Takes the URL of a WebSocket apart (RFC 6455, section 3): that of an HTTP request but for its scheme.
     pub(super) fn parse_socket(text: &str) -> Result<Self, InvalidUrl> {

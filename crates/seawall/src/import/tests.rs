@@ -1,0 +1,214 @@
+//! Files of each format, and files of none.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What is made of a text: the estate and what is left out, or the error.
+fn import(format: Format, text: &str) -> (String, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, text).unwrap();
+    let (code, out, err) = command(format, &file, None, false, false);
+    let shown = |text: String| text.replace(&file.display().to_string(), "FILE");
+    (shown(format!("{out}\n--- left out ---\n{err}")), code == exit::MADE)
+}
+
+fn command(
+    format: Format,
+    file: &Path,
+    output: Option<&Path>,
+    force: bool,
+    json: bool,
+) -> (u8, String, String) {
+    let (file, output) = (file.to_owned(), output.map(Path::to_owned));
+    let args = ImportArgs { format, file, output, force, chain_id: None, json };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(&args, &mut out, &mut err).unwrap();
+    (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+/// The file makes this estate and leaves this out. That the estate passes `check` is part of making it.
+#[track_caller]
+fn check(name: &str, format: Format, text: &str) {
+    let (shown, made) = import(format, text);
+    assert!(made, "{shown}");
+    insta::assert_snapshot!(name, shown);
+}
+
+/// The file makes no estate, by this code.
+#[track_caller]
+fn refuses(format: Format, text: &str, code: &str) {
+    let (shown, made) = import(format, text);
+    assert!(!made && shown.contains(code), "{shown}");
+}
+
+#[test]
+fn erpc_files_become_estates() {
+    check("erpc", Format::Erpc, include_str!("tests/erpc.yaml"));
+    check("erpc_small", Format::Erpc, include_str!("tests/erpc-small.yaml"));
+}
+
+#[test]
+fn proxyd_files_become_estates() {
+    check("proxyd", Format::Proxyd, include_str!("tests/proxyd.toml"));
+    check("proxyd_small", Format::Proxyd, include_str!("tests/proxyd-small.toml"));
+}
+
+#[test]
+fn haproxy_files_become_estates() {
+    check("haproxy", Format::Haproxy, include_str!("tests/haproxy.cfg"));
+    check("haproxy_guard", Format::Haproxy, include_str!("tests/haproxy-guard.cfg"));
+}
+
+#[test]
+fn what_is_no_configuration_is_refused() {
+    refuses(Format::Erpc, "projects: [", "SW0244");
+    refuses(Format::Erpc, "a: 1\na: 2\n", "SW0244");
+    refuses(Format::Erpc, &"[".repeat(5_000), "SW0244");
+    refuses(Format::Proxyd, "[server", "SW0244");
+    refuses(Format::Haproxy, "server a 1.2.3.4:80", "SW0244");
+    refuses(Format::Haproxy, "global\n  log \"x", "SW0244");
+    for format in Format::value_variants() {
+        refuses(*format, "", "SW0245");
+        refuses(*format, &"#".repeat(1 << 21), "SW0243");
+    }
+}
+
+#[test]
+fn a_file_that_says_ever_more_is_refused() {
+    let mut text = "a0: &a0 [1,1,1,1,1,1,1,1,1]\n".to_owned();
+    for i in 1..12 {
+        let one = format!("*a{}", i - 1);
+        text += &format!("a{i}: &a{i} [{}]\n", vec![one; 9].join(","));
+    }
+    refuses(Format::Erpc, &text, "more than 20000 values");
+    let mut text = "a0: &a0 [1]\n".to_owned();
+    for i in 1..500 {
+        text += &format!("a{i}: &a{i} [*a{}]\n", i - 1);
+    }
+    refuses(Format::Erpc, &text, "levels deep");
+}
+
+#[test]
+fn what_is_there_is_overwritten_only_by_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, output) = (dir.path().join("p.toml"), dir.path().join("seawall.toml"));
+    fs::write(&file, include_str!("tests/proxyd-small.toml")).unwrap();
+    fs::write(&output, "mine").unwrap();
+    let (code, _, err) = command(Format::Proxyd, &file, Some(&output), false, false);
+    assert!(code == exit::NONE && err.contains("SW0246"), "{err}");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "mine");
+    let (code, out, _) = command(Format::Proxyd, &file, Some(&output), true, false);
+    assert!(code == exit::MADE && out.contains("seawall check"), "{out}");
+    assert!(fs::read_to_string(&output).unwrap().contains("[pools.main]"));
+    let (code, _, err) = command(Format::Proxyd, &file, Some(&dir.path().join("no/x.toml")), false, false);
+    assert!(code == exit::NONE && err.contains("SW0247"), "{err}");
+}
+
+#[test]
+fn programs_are_told_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("haproxy.cfg");
+    fs::write(&file, include_str!("tests/haproxy.cfg")).unwrap();
+    let (_, estate, _) = command(Format::Haproxy, &file, None, false, false);
+    let (code, out, err) = command(Format::Haproxy, &file, None, false, true);
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, err.as_str(), told["estate"].as_str()), (exit::MADE, "", Some(estate.as_str())));
+    let first = &told["left_out"][0];
+    assert_eq!((first["path"].as_str(), first["line"].as_u64()), (Some("global.log"), Some(4)));
+    assert!(first["reason"].is_string());
+}
+
+#[test]
+fn no_secret_is_told_of_where_it_is_left_out() {
+    let erpc =
+        "projects: [{id: a, upstreams: [{id: x, endpoint: 'https://h/hidden word', evm: {chainId: 1}}]}]";
+    let proxyd =
+        "[authentication]\n\"env:hidden\" = \"a\"\n[backends.hidden2]\n[rpc_method_mappings]\nx = \"hidden\"";
+    for (format, text) in [(Format::Erpc, erpc), (Format::Proxyd, proxyd)] {
+        let (shown, _) = import(format, text);
+        assert!(!shown.replace("hidden2", "").contains("hidden"), "{shown}");
+    }
+}
+
+/// Texts that are nearly of a format: lines of files that are, mixed, with other characters in them.
+fn nearly() -> impl Strategy<Value = String> {
+    let all = [
+        include_str!("tests/erpc.yaml"),
+        include_str!("tests/proxyd.toml"),
+        include_str!("tests/haproxy.cfg"),
+        "a: &a [*a]\n? {b: c}\n: |\n  x\n--- !!str\n<<: [*a, {}]\n%TAG ! x\nkey: >-\n\t- \"\\x\"\n",
+    ];
+    let lines: Vec<&str> = all.iter().flat_map(|text| text.lines()).collect();
+    let noise = "[\\PC\\n\\t\"'\\\\${}:#&*!|>\\[\\],-]{0,6}";
+    let line = (prop::sample::select(lines), noise, any::<bool>(), 0..80_usize);
+    let line = line.prop_map(|(line, noise, before, at)| {
+        let at = line.char_indices().map(|(i, _)| i).nth(at).unwrap_or(line.len());
+        let (head, tail) = line.split_at(at);
+        if before { format!("{head}{noise}{tail}\n") } else { format!("{line}\n") }
+    });
+    prop::collection::vec(line, 0..40).prop_map(|lines| lines.concat())
+}
+
+/// A whole file with one line of it changed, left out or there twice.
+fn changed() -> impl Strategy<Value = (Format, String)> {
+    let all = vec![
+        (Format::Erpc, include_str!("tests/erpc.yaml")),
+        (Format::Proxyd, include_str!("tests/proxyd.toml")),
+        (Format::Haproxy, include_str!("tests/haproxy.cfg")),
+    ];
+    let change =
+        (any::<prop::sample::Index>(), 0..4_u8, "[\\PC\\n\"'\\\\${}:#&*!|>\\[\\],-]{0,8}|[0-9]{1,20}");
+    (prop::sample::select(all), prop::collection::vec(change, 1..4)).prop_map(|((format, text), changes)| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        for (at, how, noise) in changes {
+            let at = at.index(lines.len());
+            match how {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, lines[at].clone()),
+                2 => lines[at] += &noise,
+                _ => {
+                    let head = lines[at].find([':', '=', ' ']).map_or(0, |i| i + 1);
+                    let value = format!("{} {noise}", &lines[at][..head]);
+                    lines[at] = value;
+                }
+            }
+        }
+        (format, lines.join("\n"))
+    })
+}
+
+/// Whatever the text is, it makes an estate that passes or is refused for what it is.
+fn holds(format: Format, text: &str) -> Result<(), TestCaseError> {
+    let args =
+        ImportArgs { format, file: "x".into(), output: None, force: false, chain_id: None, json: false };
+    match convert(&args, text, &mut Left::default()) {
+        Err(error @ ImportError::Refused { .. }) => Err(TestCaseError::fail(error.to_string())),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let text = String::from_utf8_lossy(&bytes);
+        for format in Format::value_variants() {
+            holds(*format, &text)?;
+        }
+    }
+
+    #[test]
+    fn no_text_makes_an_estate_that_does_not_pass(text in nearly()) {
+        for format in Format::value_variants() {
+            holds(*format, &text)?;
+        }
+    }
+
+    #[test]
+    fn no_change_makes_an_estate_that_does_not_pass((format, text) in changed()) {
+        holds(format, &text)?;
+    }
+}
