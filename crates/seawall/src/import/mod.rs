@@ -214,6 +214,15 @@ fn read(path: &Path) -> Result<String, ImportError> {
     String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))
 }
 
+/// The estate that comes of a text.
+///
+/// # Errors
+/// If none does.
+pub fn estate_of(format: Format, text: &str) -> Result<String, ImportError> {
+    let (file, output, force, chain_id, json) = (PathBuf::from("-"), None, false, None, false);
+    convert(&ImportArgs { format, file, output, force, chain_id, json }, text, &mut Left::default())
+}
+
 /// The estate's text.
 fn convert(args: &ImportArgs, text: &str, left: &mut Left) -> Result<String, ImportError> {
     let path = || args.file.clone();
