@@ -113,6 +113,9 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         fresh.renew(&mut line, &pool, i).await;
         let outcome = ask(&mut line, &pool, i, &mut owed, with_tags, began + evm.poll).await;
         let answered = outcome.is_ok();
+        if matches!(outcome, Err(Cause::Connect | Cause::Reset)) {
+            upstream.state.end_era();
+        }
         if !answered {
             *line.link = None;
             owed = Owed::default();
@@ -214,12 +217,15 @@ impl Line<'_> {
                     fresh = true;
                     let to = &self.upstream.section.endpoint;
                     let conn = self.poller.net.connect(to).await.map_err(|_| Cause::Connect)?;
-                    self.link.insert(Link::start(conn).await.map_err(|_| Cause::Connect)?)
+                    self.link.insert(Link::start(conn, 0).await.map_err(|_| Cause::Connect)?)
                 }
             };
             match exchange(self.poller, self.upstream, link, rules, method, params).await {
                 // Closed while it lay idle between polls: that says nothing yet.
-                Err(Cause::Reset) if !fresh => *self.link = None,
+                Err(Cause::Reset) if !fresh => {
+                    *self.link = None;
+                    self.upstream.state.end_era();
+                }
                 outcome => return outcome,
             }
         }

@@ -140,10 +140,14 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
         request
     };
     target.take(now, &ask.name);
-    if let Some(mut link) = worker.links.take(target.state.id, now)
+    if let Some(mut link) = worker.links.take(target.state.id, now, target.state.era())
         && link.is_alive().await
     {
-        match link.exchange(request, ask.hold).await {
+        let exchanged = link.exchange(request, ask.hold).await;
+        if matches!(exchanged, Err(ExchangeError::Closed)) {
+            target.state.end_era();
+        }
+        match exchanged {
             Ok(received) => return Ok((received, link)),
             // The upstream may have closed it while it lay idle, before it saw the request. A fresh one tells;
             // but that is one attempt more. A write is looked up instead: it may have been taken.
@@ -166,9 +170,10 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
 
 async fn connect(ask: &Ask, upstream: usize) -> Result<Link, Failure> {
     let target = &ask.pool.upstreams[upstream];
+    let era = target.state.era();
     let dial = async {
         let conn = ask.worker.net.connect(&target.section.endpoint).await.ok()?;
-        Link::start(conn).await.ok()
+        Link::start(conn, era).await.ok()
     };
     match tokio::time::timeout(ask.pool.section.connect_timeout, dial).await {
         Ok(Some(link)) => Ok(link),

@@ -29,6 +29,8 @@ pub(crate) struct Link {
     drive: Pin<Box<Connection<TokioIo<Conn>, Full<Bytes>>>>,
     /// True once an exchange has been completed on it.
     pub(crate) used: bool,
+    /// In which of its upstream's eras it was made: those of an era that is over are not trusted.
+    pub(crate) era: u32,
 }
 
 /// An answer: all of it, or the first part of one too large to hold.
@@ -63,11 +65,11 @@ impl ExchangeError {
 }
 
 impl Link {
-    /// Speaks HTTP/1.1 on a fresh connection.
-    pub(crate) async fn start(conn: Conn) -> Result<Self, hyper::Error> {
+    /// Speaks HTTP/1.1 on a fresh connection, made in that era of its upstream.
+    pub(crate) async fn start(conn: Conn, era: u32) -> Result<Self, hyper::Error> {
         let (send, drive) =
             http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(conn)).await?;
-        Ok(Self { send, drive: Box::pin(drive), used: false })
+        Ok(Self { send, drive: Box::pin(drive), used: false, era })
     }
 
     /// Is it still good, after lying idle? Also hears of a close that has arrived since.

@@ -22,12 +22,12 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// The most recently used connection to an upstream, if one lies idle. It may be dead.
-    pub(crate) fn take(&self, upstream: u64, now: Mono) -> Option<Link> {
+    /// The most recently used connection to an upstream, if one of this `era` lies idle. It may be dead.
+    pub(crate) fn take(&self, upstream: u64, now: Mono, era: u32) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let links = idle.get_mut(&upstream)?;
         let (since, link) = links.pop()?;
-        if now.since(since) > IDLE_LIMIT {
+        if now.since(since) > IDLE_LIMIT || link.era != era {
             links.clear(); // the rest are older still
             return None;
         }

@@ -99,7 +99,7 @@ async fn exchange(
     let now = worker.clock.mono();
     let _in_flight = upstream.state.begin(onward.class);
     upstream.take(now, onward.method.as_str());
-    let mut idle = worker.links.take(upstream.state.id, now);
+    let mut idle = worker.links.take(upstream.state.id, now, upstream.state.era());
     if let Some(link) = &mut idle
         && !link.is_alive().await
     {
@@ -108,9 +108,10 @@ async fn exchange(
     let mut link = match idle {
         Some(link) => link,
         None => {
+            let era = upstream.state.era();
             let dial = async {
                 let conn = worker.net.connect(&upstream.section.endpoint).await.ok()?;
-                Link::start(conn).await.ok()
+                Link::start(conn, era).await.ok()
             };
             let dialled = tokio::time::timeout(pool.section.connect_timeout, dial).await;
             dialled.ok().flatten().ok_or(unsent(Cause::Connect))?

@@ -30,7 +30,7 @@ impl Due {
         }
         let dial = async {
             let conn = line.poller.net.connect(&line.upstream.section.endpoint).await.ok()?;
-            Link::start(conn).await.ok()
+            Link::start(conn, 0).await.ok()
         };
         let dialled = tokio::time::timeout(pool.section.connect_timeout, dial).await.ok().flatten();
         let came = dialled.is_some();

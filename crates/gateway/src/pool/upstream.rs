@@ -65,6 +65,8 @@ pub(crate) struct UpstreamState {
     last_answer: AtomicU64,
     mean_us: [AtomicU64; CLASSES],
     cordoned: AtomicBool,
+    /// Counts the times at which its idle connections were found to be dead, or it to be gone.
+    era: AtomicU32,
     /// It takes no new connections, though old ones serve.
     stranded: AtomicBool,
     /// True once it has said of anything that it cannot do it.
@@ -107,6 +109,7 @@ impl UpstreamState {
             admitting: AtomicU32::new((1 << CLASSES) - 1),
             in_flight: AtomicU32::new(0),
             in_flight_by: Default::default(),
+            era: AtomicU32::new(0),
             limits: std::array::from_fn(|_| AtomicU32::new(Limiter::default().limit())),
             rate: Rate::default(),
             last_answer: AtomicU64::new(0),
@@ -157,6 +160,16 @@ impl UpstreamState {
 
     pub(crate) fn set_cordoned(&self, yes: bool) -> bool {
         self.cordoned.swap(yes, Relaxed) != yes
+    }
+
+    /// Its connections belong to this era.
+    pub(crate) fn era(&self) -> u32 {
+        self.era.load(Relaxed)
+    }
+
+    /// What connections lie idle now is not to be trusted: one of them was dead, or there was nobody.
+    pub(crate) fn end_era(&self) {
+        self.era.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn stranded(&self) -> bool {
