@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics,
+# The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics, alerts and dashboard,
 # an independent verifier written in Go on the journal, real client libraries, and a short outage run. Debian packages that are
 # missing are installed where this user may (root, or sudo without a password). Nothing is skipped: what
 # cannot be had fails.
@@ -75,6 +75,10 @@ done
 curl -fs http://127.0.0.1:9545/metrics >"$work/metrics.txt"
 promtool check metrics <"$work/metrics.txt" || die "promtool does not like /metrics; see $work/metrics.txt"
 pass "promtool accepts $(grep -c '^# TYPE' "$work/metrics.txt") metrics"
+node scripts/check-queries.mjs "$work/metrics.txt" >"$work/queries.yml" || die "the dashboard or an alert asks for what is not there"
+promtool check rules packaging/prometheus/alerts.yml "$work/queries.yml" || die "promtool does not like a query"
+(cd packaging/prometheus && promtool test rules alerts.test.yml) || die "an alert does not do what it should"
+pass "promtool accepts the alerts and the dashboard's queries"
 kill "$daemon"
 wait "$daemon" || die "the daemon did not stop in order; see $work/seawall.log"
 "$seawall" log verify --dir target/bench/journal || die "seawall log verify"
