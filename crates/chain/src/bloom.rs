@@ -9,6 +9,9 @@ use crate::hash::pairs;
 /// Most addresses and topics of one filter that are looked at.
 const MAX_ITEMS: usize = 1_024;
 
+/// How often what is surely there may not be.
+const CHANCE: f64 = 1e-3;
+
 /// A header's bloom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bloom(Box<[u8; 256]>);
@@ -26,6 +29,11 @@ impl Bloom {
     /// Is there no log at all in the block, or no bloom kept on the chain?
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|byte| *byte == 0)
+    }
+
+    /// The share of its bits that are set.
+    fn fill(&self) -> f64 {
+        self.0.iter().map(|byte| f64::from(byte.count_ones())).sum::<f64>() / 2_048.0
     }
 
     fn has(&self, bits: Bits) -> bool {
@@ -87,6 +95,17 @@ impl Wanted {
         // A block without any log has an empty bloom, whatever is asked for.
         !bloom.is_empty() && self.0.iter().all(|group| group.iter().any(|item| bloom.has(*item)))
     }
+
+    /// Does a block of that bloom hold what is asked for, but for one chance in a thousand? Of several groups nobody can
+    /// tell: each may be in another log.
+    pub fn is_surely_in(&self, bloom: &Bloom) -> bool {
+        let by_chance = match self.0.as_slice() {
+            [] => 0.0,
+            [group] => group.len() as f64 * bloom.fill().powi(3),
+            _ => return false,
+        };
+        by_chance < CHANCE && self.may_be_in(bloom)
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +141,25 @@ mod tests {
         check(&format!(r#"{{"topics":[null,["{OTHER}"]]}}"#), &held, false);
         check(r#"{"address":[],"topics":[[],null]}"#, &held, true);
         check("{}", &bloom(&[]), false);
+    }
+
+    #[test]
+    fn what_may_be_there_by_chance_is_not_surely_there() {
+        let crowd: Vec<_> = (0..400).map(|n| format!("0x{n:040x}")).collect();
+        let crowded = bloom(&crowd.iter().map(String::as_str).collect::<Vec<_>>());
+        let alone = bloom(&[TOKEN, TRANSFER]);
+        for (filter, of, sure) in [
+            ("{}".to_owned(), &alone, true),
+            ("{}".to_owned(), &crowded, true),
+            ("{}".to_owned(), &bloom(&[]), false),
+            (format!(r#"{{"address":"{TOKEN}"}}"#), &alone, true),
+            (format!(r#"{{"address":"{OTHER}"}}"#), &alone, false),
+            (format!(r#"{{"address":"{}"}}"#, crowd[7]), &crowded, false),
+            (format!(r#"{{"address":"{TOKEN}","topics":["{TRANSFER}"]}}"#), &alone, false),
+        ] {
+            let wanted = Wanted::from_params(&format!("[{filter}]")).unwrap();
+            assert_eq!(wanted.is_surely_in(of), sure, "{filter}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! `eth_getLogs` whether it can be the truth.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -10,6 +10,7 @@ use seawall_chain::{
     Block, ChainId, Hash,
     bloom::{Bloom, Wanted},
     heads::HeadSeen,
+    parse_quantity,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -100,6 +101,34 @@ impl Blooms {
         let used = || held.values().any(|shown| !shown.bloom.is_empty());
         if all_known && used() { Empty::Certain } else { Empty::Unknown }
     }
+}
+
+impl Blooms {
+    /// The blocks of the agreed chain from `from` to `to` that surely hold what a call of these parameters asks for, as
+    /// two providers' headers show.
+    pub(crate) fn surely(&self, params: &str, from: u64, to: u64, history: &BTreeMap<u64, Hash>) -> Vec<u64> {
+        if from > to || to - from >= RANGE {
+            return Vec::new();
+        }
+        let (Some(wanted), Ok(held)) = (Wanted::from_params(params), self.0.try_lock()) else {
+            return Vec::new();
+        };
+        let shown = |number: &u64| held.get(&(*number, *history.get(number)?));
+        let sure = |s: &Shown| s.confirmed && !s.disputed && wanted.is_surely_in(&s.bloom);
+        (from..=to).filter(|number| shown(number).is_some_and(sure)).collect()
+    }
+}
+
+/// The heights of the blocks that a list of logs is of; `None` if it is none.
+pub(crate) fn heights(result: &RawValue) -> Option<BTreeSet<u64>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Log<'a> {
+        #[serde(borrow)]
+        block_number: &'a str,
+    }
+    let logs: Vec<Log<'_>> = serde_json::from_str(result.get()).ok()?;
+    logs.iter().map(|log| parse_quantity(log.block_number)).collect()
 }
 
 #[cfg(test)]

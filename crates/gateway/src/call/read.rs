@@ -15,7 +15,7 @@ use super::{
     race::{Next, Race},
 };
 use crate::{
-    blooms::{Empty, tell_all},
+    blooms::{Blooms, Empty, heights, tell_all},
     core::{affected::Fate, choose::Set},
     heads::Heads,
     pool::{Pool, Report},
@@ -258,12 +258,12 @@ impl Ledger {
                 self.good(i, took);
                 Verdict::Done(Outcome::Large(Large { first, link, rest }))
             }
-            End::Answer { worth: Worth::Good, body } => {
+            End::Answer { worth: Worth::Good, body } if !self.lacks(&body) => {
                 self.good(i, took);
                 self.expose_gaps(&body);
                 Verdict::Done(Outcome::Whole(body))
             }
-            End::Answer { worth: Worth::Doubtful, body } => {
+            End::Answer { worth: Worth::Good | Worth::Doubtful, body } => {
                 self.doubtful.push((i, body, took));
                 let wanted = match self.empty() {
                     Empty::Certain => 0,
@@ -296,18 +296,36 @@ impl Ledger {
 
     /// What the headers of the blocks say of an empty answer.
     fn empty(&self) -> Empty {
+        let said = self.of_logs(|blooms, params, from, to| blooms.empty(params, from, to, &self.ask.history));
+        match said {
+            Some(Empty::Certain)
+                if !self.ask.pool.evm().and_then(|evm| evm.chain_id()).is_some_and(tell_all) =>
+            {
+                Empty::Unknown
+            }
+            said => said.unwrap_or(Empty::Unknown),
+        }
+    }
+
+    /// Does an answer leave out a block that surely has what was asked for?
+    fn lacks(&self, body: &[u8]) -> bool {
+        let sure =
+            self.of_logs(|blooms, params, from, to| blooms.surely(params, from, to, &self.ask.history));
+        let Some(sure) = sure.filter(|sure| !sure.is_empty()) else { return false };
+        let told = envelope::parse_answer(body).ok().and_then(|answer| heights(answer.result?));
+        told.is_some_and(|told| sure.iter().any(|number| !told.contains(number)))
+    }
+
+    /// What the blooms say of what a call for logs asks for.
+    fn of_logs<R>(&self, say: impl FnOnce(&Blooms, &str, u64, u64) -> R) -> Option<R> {
         let (Some(Reads::Range(from, to)), "eth_getLogs") = (self.ask.reads, &*self.ask.name) else {
-            return Empty::Unknown;
+            return None;
         };
-        let request = envelope::parse_request(&self.ask.body, 1);
-        let (Ok(envelope::Request::Single(call)), Some(evm)) = (&request, self.ask.pool.evm()) else {
-            return Empty::Unknown;
+        let Ok(envelope::Request::Single(call)) = envelope::parse_request(&self.ask.body, 1) else {
+            return None;
         };
         let params = call.params.map_or("[]", RawValue::get);
-        match self.ask.pool.state.blooms.empty(params, from, to, &self.ask.history) {
-            Empty::Certain if !evm.chain_id().is_some_and(tell_all) => Empty::Unknown,
-            said => said,
-        }
+        Some(say(&self.ask.pool.state.blooms, params, from, to))
     }
 
     /// An error told in JSON-RPC that is not the upstream's fault.
@@ -398,8 +416,13 @@ impl Ledger {
 
     /// Nobody is left to ask: the best there is.
     fn give_up(&mut self, why: WhyNot) -> Outcome {
-        if !self.doubtful.is_empty() {
+        // What two providers' headers speak against is not told on the word of fewer than are asked for it.
+        let surely_wrong = |ledger: &Self| ledger.doubtful.iter().all(|(_, body, _)| ledger.lacks(body));
+        if !self.doubtful.is_empty() && !surely_wrong(self) {
             return self.agree_on_nothing();
+        }
+        for (i, _, took) in std::mem::take(&mut self.doubtful) {
+            self.ask.pool.settle(self.now, i, self.ask.method.class, took, Report::Answered);
         }
         let refusal = why(self.tried());
         // With the budget spent nobody else was asked: were it held against nobody, whoever fails would go on being

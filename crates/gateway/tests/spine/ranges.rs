@@ -110,3 +110,35 @@ async fn nothing_needs_a_third_opinion_where_the_header_says_otherwise() {
     [&a, &b, &c].iter().for_each(|node| node.does(|heard| with_bloom(heard, "ff")));
     assert_eq!(emptied(crate::node::HEAD, &[&a, &b, &c]).await, 3);
 }
+
+/// Logs of the head and the block before it, where the headers of both say that there are some, from a pool whose first
+/// node gives those of `first`, and the others those of `rest`.
+async fn of_two(first: &'static [u64], rest: &'static [u64]) -> Value {
+    let (a, b, c) = (node().await, node().await, node().await);
+    let giving = |blocks: &'static [u64]| {
+        move |heard: &Heard| match heard.method() == "eth_getLogs" {
+            true => result(heard, &blocks.iter().map(|n| log(*n)).collect::<Vec<_>>().into()),
+            false => with_bloom(heard, "01"),
+        }
+    };
+    a.does(giving(first));
+    [&b, &c].iter().for_each(|node| node.does(giving(rest)));
+    let mut pool = crate::house::first_preferred(chain(&[&a, &b, &c]));
+    // Whoever else is asked is asked for an opinion.
+    pool.attempts = 1;
+    let house = House::new(vec![pool]).await;
+    let polled = || [&a, &b, &c].iter().all(|node| node.heard().len() >= 12).then_some(());
+    crate::house::until("everybody has been polled twice", polled).await;
+    logs(&house, crate::node::HEAD, crate::node::HEAD).await
+}
+
+#[tokio::test]
+async fn a_list_that_leaves_out_what_headers_tell_of_is_not_given() {
+    const WHOLE: &[u64] = &[crate::node::HEAD];
+    let want: Vec<_> = WHOLE.iter().copied().map(log).collect();
+    let answer = of_two(&[crate::node::HEAD - 1], WHOLE).await;
+    assert_eq!(answer["result"], Value::from(want.clone()));
+    assert_eq!(of_two(&[], WHOLE).await["result"], Value::from(want));
+    // Where all leave it out they are believed.
+    assert_eq!(of_two(&[], &[]).await["result"], json!([]));
+}
