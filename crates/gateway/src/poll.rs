@@ -113,7 +113,7 @@ async fn poll_one(poller: Poller, pool_name: Arc<str>, id: u64) {
         fresh.renew(&mut line, &pool, i).await;
         let outcome = ask(&mut line, &pool, i, &mut owed, with_tags, began + evm.poll).await;
         let answered = outcome.is_ok();
-        if matches!(outcome, Err(Cause::Connect | Cause::Reset)) {
+        if matches!(outcome, Err(Cause::Connect | Cause::Reset | Cause::Timeout)) {
             upstream.state.end_era();
         }
         if !answered {

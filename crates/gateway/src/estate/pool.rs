@@ -17,6 +17,9 @@ use super::{
     validate::{time, within},
 };
 
+/// Attempts for one call in a pool of few upstreams, where the estate does not say.
+const ATTEMPTS: u32 = 4;
+
 /// Most attempts for one call, and most upstreams a transaction is sent to.
 const MAX_ATTEMPTS: u32 = 16;
 
@@ -46,7 +49,11 @@ pub(super) fn validate(
     let route = route(name, pool.route.as_ref(), problems);
     let times = Times::new(pool, problems);
     let most = MAX_ATTEMPTS;
-    let attempts = within(pool.attempts, 1, most, "attempts", u32::to_string, problems);
+    let attempts = match pool.attempts {
+        Some(at) => within(at, 1, most, "attempts", u32::to_string, problems),
+        // So that the last one that is well is found.
+        None => u32::try_from(pool.upstreams.len()).ok().map(|upstreams| upstreams.clamp(ATTEMPTS, most)),
+    };
     let floor = u32::try_from(pool.budget_floor.value.per_second()).ok();
     if floor.is_none() {
         let message = format!("`budget_floor` is `{}`, more than is taken", pool.budget_floor.value);

@@ -148,8 +148,8 @@ section! {
         /// An upstream from which nothing has come for this long, with calls outstanding, hangs; `1s`, or
         /// `attempt_timeout` if shorter, if absent.
         hang: At<Duration>, optional;
-        /// Most attempts for one call.
-        attempts: At<u32>, default(4);
+        /// Most attempts for one call; 4, or one for each upstream if there are more, if absent.
+        attempts: At<u32>, optional;
         /// Unplanned attempts (retries, hedges) allowed, as a share of requests over ten seconds.
         budget_share: Percent, default("20%");
         /// Unplanned attempts that are allowed whatever the share says.
