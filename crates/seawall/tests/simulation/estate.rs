@@ -28,7 +28,8 @@ pub(crate) fn estate_text(plan: &Plan, n: u64) -> String {
         "[estate]\nname = \"simulated\"\n[listen]\nworkers = {workers}\n[journal]\ndir = \"{JOURNAL}\"\n\
          [pools.chain]\nkind = \"evm\"\nchain_id = 1\nroute = \"/\"\nblock_time = \"{block_ms}ms\"\n\
          hang = \"{hang_ms}ms\"\nbudget_floor = \"{floor}/s\"\nattempts = {}\n",
-        4 + n % 3
+        // The default, and more: with fewer than upstreams, the last one that is well would not be found.
+        plan.upstreams.len().max(4) as u64 + n % 3
     );
     for provider in 0..plan.providers {
         text += &format!("[providers.p{provider}]\n");
