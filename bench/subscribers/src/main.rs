@@ -58,6 +58,8 @@ async fn compare(seawall: &str) {
     let (estate, listen) = chain.estate();
     let file = dir.join("seawall.toml");
     std::fs::write(&file, estate).expect("the estate can be written");
+    // It runs in a directory of its own.
+    let seawall = std::fs::canonicalize(seawall).expect("the binary is there");
     let mut gateway = Command::new(seawall)
         .arg("run")
         .arg(&file)

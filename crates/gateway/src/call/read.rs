@@ -205,7 +205,8 @@ async fn elsewhere(
     if race.begun >= pool.section.attempts || (!ask.method.idempotent && !unsent) {
         return Ok(None);
     }
-    let mut next = other(ask, heads, able, race.tried);
+    // Who has said that it cannot do this says so again, which is more than nothing.
+    let mut next = other(ask, heads, able, race.tried).or_else(|| other(ask, heads, Set::ALL, race.tried));
     if next.is_none() {
         // A failed range or method would fail again; a blip may be over.
         let again = (clock.mono() + AGAIN).min(deadline);

@@ -5,8 +5,8 @@ use seawall_model::Name;
 
 use crate::{
     client::{balance_of, call},
-    house::{House, chain, until},
-    node::{BALANCE, but, honest, node},
+    house::{House, chain, first_preferred, until},
+    node::{BALANCE, but, error, honest, node, result},
     upstream::{Reply, Upstream},
 };
 
@@ -114,4 +114,20 @@ async fn one_regions_upstreams_lost_cost_no_call() {
     .await;
     asked(&house, CALLS).await;
     assert!(house.ejections(2).is_empty() && house.ejections(3).is_empty());
+}
+
+#[tokio::test]
+async fn where_the_others_are_gone_one_that_cannot_says_so() {
+    const WHAT: &str = "trace_replayTransaction";
+    let (a, mut b) = (node().await, node().await);
+    let house = House::new(vec![first_preferred(chain(&[&a, &b]))]).await;
+    a.does(but(WHAT, |heard| error(heard, -32601, "the method is not there")));
+    b.does(but(WHAT, |heard| result(heard, &"0x1".into())));
+    let ask = async || call(house.at, WHAT, serde_json::json!(["0x01", ["trace"]])).await;
+    assert_eq!(ask().await["result"], "0x1");
+    // The first is known for it by now.
+    assert_eq!(ask().await["result"], "0x1");
+    assert_eq!(a.calls(WHAT).len(), 1);
+    b.die().await;
+    assert_eq!(ask().await["error"]["message"], "the method is not there");
 }
