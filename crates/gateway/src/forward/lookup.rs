@@ -13,20 +13,26 @@ use crate::{
     estate::LookupRule,
 };
 use seawall_chain::method::Class;
+use seawall_model::Mono;
 
 /// Looks, where a write sent to `reached` is known, until it is clear what became of it or the time for that is over.
 /// What it found comes with it.
 pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Option<Got>) {
     let Some((rule, onward)) = errand.lookup_rule() else { return (Shown::Nothing, None) };
     let (clock, scope) = (errand.worker.clock, errand.scope(reached));
-    let mut watch = Watch::new(clock.mono(), rule.settle, rule.within);
+    let start = clock.mono();
+    let mut watch = Watch::new(start, rule.settle, rule.within);
     // Those that gave no answer the last time round.
     let mut mute = Set::NONE;
     loop {
         let began = clock.mono();
         let left = watch.end().since(began);
         if !mute.is_empty() && errand.choose(Class::Other, scope, mute).is_none() {
-            mute = Set::NONE;
+            // Once more round, but not to those of whom nobody has heard since.
+            mute = silent(errand, mute, start);
+            if errand.choose(Class::Other, scope, mute).is_none() {
+                mute = Set::NONE;
+            }
         }
         let (shown, got) = match errand.choose(Class::Other, scope, mute) {
             Some(i) => {
@@ -53,6 +59,16 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
             }
         }
     }
+}
+
+/// Those of `mute` from which nothing at all has come since `start`.
+fn silent(errand: &Errand<'_>, mut mute: Set, start: Mono) -> Set {
+    for i in mute.iter() {
+        if errand.pool.upstreams[i].state.last_answer() > start {
+            mute.remove(i);
+        }
+    }
+    mute
 }
 
 /// What a look has shown.
