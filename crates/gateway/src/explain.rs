@@ -222,11 +222,13 @@ fn facts(method: &Method, pool: &Pool) -> Vec<String> {
     match method.null {
         NullResult::Never if pool.evm().is_some() => say("null is a fault"),
         NullResult::NoSuchBlock => say("null for a block of the agreed chain is a fault"),
-        NullResult::Possible if pool.evm().is_some() => say("null needs a second opinion"),
+        NullResult::Possible if pool.evm().is_some() => {
+            say(&format!("null is believed of {} providers", pool.opinions))
+        }
         NullResult::Never | NullResult::Possible => {}
     }
     if method.empty_is_suspicious {
-        say("an empty list needs a second opinion");
+        say(&format!("an empty list is believed of {} providers", pool.opinions));
     }
     facts
 }

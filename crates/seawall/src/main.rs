@@ -34,8 +34,10 @@ enum Command {
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
     Status(operate::StatusArgs),
+    /// Takes an upstream out of service, until `seawall uncordon`
     Cordon(operate::CordonArgs),
-    Uncordon(operate::UncordonArgs),
+    /// Puts an upstream back into service
+    Uncordon(operate::CordonArgs),
     Mode(operate::ModeArgs),
     Demo(demo::DemoArgs),
     Log(log::LogArgs),
@@ -72,8 +74,8 @@ fn main() -> ExitCode {
             written(run::surroundings(&SystemDisk, |with| explain::run(&args, with, out)))
         }
         Command::Status(args) => operated(&args.ask, &operate::Order::Status, out),
-        Command::Cordon(args) => operated(&args.ask, &args.order(), out),
-        Command::Uncordon(args) => operated(&args.ask, &args.order(), out),
+        Command::Cordon(args) => operated(&args.ask, &args.order(true), out),
+        Command::Uncordon(args) => operated(&args.ask, &args.order(false), out),
         Command::Mode(args) => operated(&args.ask, &args.order(), out),
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),

@@ -44,30 +44,16 @@ pub struct StatusArgs {
     pub ask: Ask,
 }
 
-/// Takes an upstream out of service, until `seawall uncordon`
+/// Which upstream is taken out of service, or put back.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-EXAMPLE
+EXAMPLES
   seawall cordon ethereum/alchemy --reason 'INC-142: wrong logs'
+  seawall uncordon ethereum/alchemy
 
 EXIT CODES
   0  it is    2  it could not be done")]
 pub struct CordonArgs {
-    /// Pool and upstream
-    #[arg(value_name = "POOL/UPSTREAM")]
-    pub upstream: String,
-    /// Why, for the journal
-    #[arg(long)]
-    pub reason: Option<String>,
-    /// Which daemon.
-    #[command(flatten)]
-    pub ask: Ask,
-}
-
-/// Puts an upstream back into service
-#[derive(Debug, Args)]
-#[command(after_help = "EXIT CODES\n  0  it is    2  it could not be done")]
-pub struct UncordonArgs {
     /// Pool and upstream
     #[arg(value_name = "POOL/UPSTREAM")]
     pub upstream: String,
@@ -132,16 +118,9 @@ pub enum Order {
 }
 
 impl CordonArgs {
-    /// What it asks.
-    pub fn order(&self) -> Order {
-        Order::Cordon { upstream: self.upstream.clone(), out: true, reason: self.reason.clone() }
-    }
-}
-
-impl UncordonArgs {
-    /// What it asks.
-    pub fn order(&self) -> Order {
-        Order::Cordon { upstream: self.upstream.clone(), out: false, reason: self.reason.clone() }
+    /// What it asks: `out` of service, or back.
+    pub fn order(&self, out: bool) -> Order {
+        Order::Cordon { upstream: self.upstream.clone(), out, reason: self.reason.clone() }
     }
 }
 

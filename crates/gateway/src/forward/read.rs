@@ -111,7 +111,9 @@ impl<'a> Ledger<'a> {
             return None;
         }
         let i = errand.choose(errand.class, open, self.tried)?;
-        if !errand.spend() {
+        // For speed alone, so that the budget holds for critical ones too.
+        if !errand.state().budget().spend(self.now()) {
+            errand.state().counts.budget_refused.fetch_add(1, Relaxed);
             return None;
         }
         errand.state().counts.hedges.fetch_add(1, Relaxed);

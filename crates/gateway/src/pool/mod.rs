@@ -259,7 +259,7 @@ impl Pool {
 
     /// Is there anybody to turn to?
     pub(crate) fn may_serve(&self, heads: &Heads, now: Mono) -> bool {
-        !self.sound(heads, now).or(self.spare(heads)).is_empty()
+        !self.sound(heads, now).is_empty() || !self.spare(heads).is_empty()
     }
 
     /// Chooses where a call of `class` goes, leaving out `tried` and, while others are left, whoever shares its

@@ -51,7 +51,8 @@ fn orders(dedupe: Dedupe) -> PathRule {
     }
 }
 
-fn lookup() -> LookupRule {
+/// An order is looked up by its id, and is there or not.
+pub(crate) fn lookup() -> LookupRule {
     LookupRule {
         method: Method::GET,
         path: vec![Piece::Text("/orders/".into()), Piece::Named("id".into()), Piece::Text(String::new())],

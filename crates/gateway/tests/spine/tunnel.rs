@@ -3,11 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::SinkExt;
-use http::Method;
 use seawall_gateway::{
     ModeSet,
     core::{mode::Mode, path::Pattern},
-    estate::{LookupRule, MessageRule, PathRule, Piece, PoolKind, PoolSection, Sign, SocketRule},
+    estate::{LookupRule, MessageRule, PathRule, PoolKind, PoolSection, Sign, SocketRule},
 };
 use seawall_model::{Name, Wall};
 use serde_json::json;
@@ -22,23 +21,14 @@ use tokio_tungstenite::{
 use crate::{
     client::PATIENCE,
     house::{House, api_at, first_preferred, until},
+    paths::lookup,
     socket::Socket,
     venue::Venue,
 };
 
 /// A pool of these, whose orders are known as such; the first is asked first.
 fn orders(venues: &[&Venue], resume: bool) -> PoolSection {
-    let lookup = LookupRule {
-        method: Method::GET,
-        path: vec![Piece::Text("/orders/".into()), Piece::Named("id".into()), Piece::Text(String::new())],
-        found: vec![200],
-        absent: vec![404],
-        done: None,
-        settle: Duration::from_millis(200),
-        within: Duration::from_secs(5),
-        resend: true,
-        status: None,
-    };
+    let lookup = LookupRule { resend: true, ..lookup() };
     let place = MessageRule {
         when: Sign { at: "/op".into(), is: "place".into() },
         id: "/order".into(),
@@ -182,4 +172,23 @@ async fn what_cannot_be_told_apart_or_is_not_let_through_is_not_sent() {
     let told = socket.hear().await;
     assert_eq!((&told["outcome"], &told["error"]["code"]), (&json!("absent"), &json!("SW0363")));
     assert_eq!(venue.books().heard.keys().collect::<Vec<_>>(), ["hang-1"]);
+}
+
+#[tokio::test]
+async fn a_socket_goes_on_in_the_pool_as_a_reload_has_left_it() {
+    let (first, second) = (Venue::new(), Venue::new());
+    let pool = orders(&[&first, &second], true);
+    let house = House::new(vec![pool.clone()]).await;
+    let (mut socket, _) = open(house.at, "/ws").await.unwrap();
+    place(&mut socket, 1, "ok-1").await;
+    assert_eq!(socket.hear().await["taken"], "ok-1");
+    let mut section = house.section.clone();
+    section.pools = vec![PoolSection { upstreams: vec![pool.upstreams[1].clone()], ..pool }];
+    house.gateway.reload(section).unwrap();
+    let moved = || (!second.books().handshakes.is_empty()).then_some(());
+    until("it has gone to whoever is left", moved).await;
+    place(&mut socket, 2, "ok-2").await;
+    assert_eq!(socket.hear().await, json!({"req": 2, "taken": "ok-2"}));
+    assert_eq!(second.books().placed["ok-2"], 1);
+    assert_eq!(first.books().handshakes.len(), 1, "nobody came back to the one that is gone");
 }

@@ -38,6 +38,7 @@ use tokio::{
 use super::{
     cordon,
     modes::{self, Order},
+    orders::Orders,
     records::Scribe,
 };
 
@@ -147,7 +148,7 @@ impl Admin {
                     Some(refusal) => refusal,
                 }
             }
-            (&Method::GET, ["v1", "modes"]) => json_answer(StatusCode::OK, &self.modes()),
+            (&Method::GET, ["v1", "modes"]) => self.modes().await,
             (&Method::POST, ["v1", "modes"]) => match self.unauthorised(&request) {
                 None => self.set_mode(request).await,
                 Some(refusal) => refusal,
@@ -240,13 +241,18 @@ impl Admin {
         waiting.is_ok() && stored.await.unwrap_or(false)
     }
 
-    fn modes(&self) -> Value {
+    async fn modes(&self) -> Answer {
         let Some(gateway) = &self.gateway else {
             // As the store has it; a process that carries traffic follows that.
-            let kept = modes::Kept::of(&*self.state).unwrap_or_default();
+            let kept = match Orders::read(&self.state, &self.disk).await {
+                Ok(orders) => orders.modes,
+                Err(error) => {
+                    return problem(StatusCode::SERVICE_UNAVAILABLE, "SW0203", &error.to_string());
+                }
+            };
             let plan = self.plans.borrow();
             let each = plan.pools.iter().map(|pool| kept.show(pool.component.path()));
-            return json!({"modes": each.collect::<Vec<_>>()});
+            return json_answer(StatusCode::OK, &json!({"modes": each.collect::<Vec<_>>()}));
         };
         let pools = gateway.pools();
         let each = pools.iter().map(|pool| {
@@ -254,7 +260,7 @@ impl Admin {
             mode["pool"] = json!(pool.name);
             mode
         });
-        json!({"modes": each.collect::<Vec<_>>()})
+        json_answer(StatusCode::OK, &json!({"modes": each.collect::<Vec<_>>()}))
     }
 
     async fn set_mode(&self, request: Request<Incoming>) -> Answer {

@@ -28,18 +28,28 @@ impl Kept {
         Ok(Self(state.list(BUCKET)?.into_iter().map(|(key, _, _)| key).collect()))
     }
 
-    /// Puts it in force, where `before` was. Upstreams that are gone are passed over.
-    pub(super) fn hold(&self, before: &Self, gateway: &Gateway) {
-        let out = self.0.iter().map(|key| (key, true));
-        let back = before.0.difference(&self.0).map(|key| (key, false));
-        for (key, out) in out.chain(back) {
-            let Some((pool, upstream)) = key.split_once('/') else { continue };
-            match gateway.cordon(pool, upstream, out) {
-                Ok(true) => tracing::warn!(upstream = key, out, "taken out of service, or put back"),
-                Ok(false) => {}
-                Err(gone) => {
-                    tracing::warn!(%gone, "a cordon is kept for an upstream that the estate no longer has");
+    /// Puts it in force: whoever is not among them is in service. Upstreams that are gone are passed over.
+    pub(super) fn hold(&self, gateway: &Gateway) {
+        for key in &self.0 {
+            self.set(key, true, gateway);
+        }
+        for pool in gateway.pools() {
+            for upstream in pool.upstreams.iter().filter(|upstream| upstream.cordoned) {
+                let key = format!("{}/{}", pool.name, upstream.name);
+                if !self.0.contains(&key) {
+                    self.set(&key, false, gateway);
                 }
+            }
+        }
+    }
+
+    fn set(&self, key: &str, out: bool, gateway: &Gateway) {
+        let Some((pool, upstream)) = key.split_once('/') else { return };
+        match gateway.cordon(pool, upstream, out) {
+            Ok(true) => tracing::warn!(upstream = key, out, "taken out of service, or put back"),
+            Ok(false) => {}
+            Err(gone) => {
+                tracing::warn!(%gone, "a cordon is kept for an upstream that the estate no longer has")
             }
         }
     }

@@ -182,7 +182,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             access = accounts.as_ref().map(|(_, access)| access.clone());
             let gateway = Gateway::new(section.clone(), &machine, events)?;
             let gateway = Arc::new(gateway.with_accounts(accounts.map(|(accounts, _)| accounts)));
-            Orders::of(&*state)?.hold(&Orders::default(), &gateway);
+            Orders::of(&*state)?.hold(&gateway);
             customers::give_key(&*state, &mut for_customers, &gateway)?;
             quota::recall(&*state, &gateway)?;
             Some(gateway)
@@ -200,7 +200,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             before = Some(upgrade::take(peer, gateway.as_deref()).await?);
             // What has been changed meanwhile.
             if let Some(gateway) = &gateway {
-                Orders::of(&*state)?.hold(&Orders::default(), gateway);
+                Orders::of(&*state)?.hold(gateway);
             }
         }
     }

@@ -20,7 +20,8 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Default, PartialEq)]
 pub(super) struct Orders {
     cordons: cordon::Kept,
-    modes: modes::Kept,
+    /// Which modes were set.
+    pub(super) modes: modes::Kept,
 }
 
 impl Orders {
@@ -29,9 +30,20 @@ impl Orders {
         Ok(Self { cordons: cordon::Kept::of(state)?, modes: modes::Kept::of(state)? })
     }
 
-    /// Puts it in force, where `before` was.
-    pub(super) fn hold(&self, before: &Self, gateway: &Gateway) {
-        self.cordons.hold(&before.cordons, gateway);
+    /// Reads it off the async threads.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn read(state: &Arc<dyn State>, disk: &Arc<dyn Disk>) -> Result<Self, StateError> {
+        let (done, read) = oneshot::channel();
+        let state = state.clone();
+        disk.offload(Box::new(move || drop(done.send(Self::of(&*state))))).await;
+        read.await.unwrap_or_else(|_| Err(StateError::Store("reading it panicked".to_owned())))
+    }
+
+    /// Puts it in force.
+    pub(super) fn hold(&self, gateway: &Gateway) {
+        self.cordons.hold(gateway);
         self.modes.hold(gateway);
     }
 }
@@ -43,7 +55,7 @@ pub(super) async fn follow(
     gateway: Arc<Gateway>,
     shutdown: Shutdown,
 ) -> Result<(), TaskError> {
-    let mut before = Orders::default();
+    let mut held = None;
     let mut tick = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
@@ -51,18 +63,10 @@ pub(super) async fn follow(
             () = shutdown.requested() => return Ok(()),
             _ = tick.tick() => {}
         }
-        let (done, read) = oneshot::channel();
-        let state = state.clone();
-        let job = Box::new(move || drop(done.send(Orders::of(&*state))));
-        disk.offload(job).await;
-        let orders = match read.await {
-            Ok(Ok(orders)) => orders,
-            Ok(Err(error)) => return Err(TaskError::new(error.to_string())),
-            Err(_) => return Err(TaskError::new("reading the store panicked")),
-        };
-        if orders != before {
-            orders.hold(&before, &gateway);
-            before = orders;
+        let orders = Orders::read(&state, &disk).await.map_err(|e| TaskError::new(e.to_string()))?;
+        if held.as_ref() != Some(&orders) {
+            orders.hold(&gateway);
+            held = Some(orders);
         }
     }
 }

@@ -59,6 +59,14 @@ pub(super) struct Found {
 }
 
 impl Origin {
+    /// The same, in the pool as the estate has it now; `None` if it has none.
+    pub(super) fn anew(&self) -> Option<Self> {
+        let pool = self.worker.routes.load().named(self.pool.section.name.as_str())?.clone();
+        let (worker, client) = (self.worker.clone(), self.client.clone());
+        let (who, handshake) = (self.who.clone(), self.handshake.clone());
+        Some(Self { worker, pool, client, who, handshake })
+    }
+
     /// What one message is accounted under.
     pub(super) fn visit(&self) -> Visit {
         let (worker, pool) = (self.worker.clone(), self.pool.clone());

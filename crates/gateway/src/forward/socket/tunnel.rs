@@ -105,6 +105,9 @@ impl Tunnel {
     }
 }
 
+/// Another socket, and the pool it is of; `None` if there is none to be had.
+type Redialled = Option<(Arc<Origin>, Dialled)>;
+
 struct Carrier {
     origin: Arc<Origin>,
     rule: Arc<SocketRule>,
@@ -117,7 +120,7 @@ struct Carrier {
     looks: FuturesUnordered<BoxFuture<'static, Found>>,
     /// Orders that are to be sent again.
     again: VecDeque<Utf8Bytes>,
-    redial: Option<BoxFuture<'static, Option<Dialled>>>,
+    redial: Option<BoxFuture<'static, Redialled>>,
     deadline: Duration,
     /// When something last came from the upstream.
     heard: Instant,
@@ -373,9 +376,10 @@ impl Carrier {
     }
 
     /// Another socket has been opened in the place of the one that was lost.
-    fn redialled(&mut self, dialled: Option<Dialled>) -> Option<Ending> {
+    fn redialled(&mut self, dialled: Redialled) -> Option<Ending> {
         self.redial = None;
-        let Some(Dialled { upstream, socket, .. }) = dialled else { return Some(NOBODY) };
+        let Some((origin, Dialled { upstream, socket, .. })) = dialled else { return Some(NOBODY) };
+        self.origin = origin;
         let queue = self.origin.worker.limits.sockets.queue;
         (self.at, self.heard) = (upstream, Instant::now());
         self.upstream = Some(Pipe::new(socket, queue, Arc::default()));
@@ -492,16 +496,18 @@ impl Carrier {
     }
 }
 
-/// Opens another socket as the first was opened, for as long as that takes up to `deadline`.
-async fn redial(origin: Arc<Origin>, deadline: Duration) -> Option<Dialled> {
+/// Opens another socket as the first was opened, in the pool as the estate has it now, for as long as that takes up to
+/// `deadline`.
+async fn redial(before: Arc<Origin>, deadline: Duration) -> Redialled {
     let until = Instant::now() + deadline;
     let mut pause = PAUSE.0;
     loop {
+        let origin = Arc::new(before.anew()?);
         let visit = Visit::of_the_house(origin.worker.clone(), origin.pool.clone());
         if let Some(errand) = Errand::of_handshake(&visit, &origin.handshake)
             && let Ok(dialled) = dial(&errand).await
         {
-            return Some(dialled);
+            return Some((origin.clone(), dialled));
         }
         if Instant::now() + pause >= until {
             return None;
