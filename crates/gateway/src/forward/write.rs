@@ -29,6 +29,8 @@ struct Ledger<'a> {
     begun: u32,
     /// Upstreams that it did not reach.
     unreached: Set,
+    /// Upstreams that it was sent to, and that said nothing.
+    silent: Set,
     /// Where it may go: wherever it is known again, once it may have arrived.
     within: Set,
     /// An attempt may have taken effect.
@@ -86,11 +88,12 @@ pub(super) async fn write(errand: &Errand<'_>) -> Response<ReplyBody> {
 impl<'a> Ledger<'a> {
     fn new(errand: &'a Errand<'a>) -> Self {
         let within = Set::ALL;
-        let (begun, unreached) = (0, Set::NONE);
+        let (begun, unreached, silent) = (0, Set::NONE, Set::NONE);
         Self {
             errand,
             begun,
             unreached,
+            silent,
             within,
             doubt: false,
             reached: 0,
@@ -102,12 +105,13 @@ impl<'a> Ledger<'a> {
     /// Where it goes next. A repetition may go to where it has been, if there is no other way.
     fn choose(&self) -> Option<usize> {
         let errand = self.errand;
+        let to = |tried| errand.choose(errand.class, self.within, tried);
         if !self.doubt {
-            return errand.choose(errand.class, self.within, self.unreached);
+            // Whoever said nothing before would most likely say nothing again.
+            return to(self.unreached.or(self.silent)).or_else(|| to(self.unreached));
         }
         let mut been = self.unreached;
         been.insert(self.reached);
-        let to = |tried| errand.choose(errand.class, self.within, tried);
         to(been).or_else(|| to(self.unreached)).or_else(|| to(Set::NONE))
     }
 
@@ -116,7 +120,10 @@ impl<'a> Ledger<'a> {
         self.cause = ended.cause().unwrap_or(Cause::HttpStatus);
         match came {
             Came::Unsent => self.unreached.insert(ended.upstream),
-            Came::Silence => self.fall_into_doubt(ended.upstream),
+            Came::Silence => {
+                self.silent.insert(ended.upstream);
+                self.fall_into_doubt(ended.upstream);
+            }
             Came::Status(status) if is_uncertain(status) => self.fall_into_doubt(ended.upstream),
             Came::Status(_) => {}
         }
