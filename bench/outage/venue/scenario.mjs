@@ -55,7 +55,8 @@ export async function venue({ lab, stage, settings, say }) {
       dead[`${way}, ${how}`] = { closes: told.length, failed: told.filter((t) => t.outcome !== 'done').length, slowest_ms: slowest(told) };
       await http.send('POST', `http://127.0.0.1:${control}/first`, { body: 'well' });
       let asked = 0;
-      await until('the first address is found well', 30_000, async () => {
+      // It is tried once in 30 s at the least, and may then meet one of the venue's faults.
+      await until('the first address is found well', 120_000, async () => {
         // By what goes there: nobody else finds out.
         await Promise.all([http.send('GET', `${base}/v1/orders/nobody`), ways.http.close(`${way}-${how}-back${(asked += 1)}`)]);
         return isWell(await http.send('GET', `http://127.0.0.1:${admin}/v1/pools`));

@@ -13,7 +13,11 @@ use crate::{
     estate::LookupRule,
 };
 use seawall_chain::method::Class;
-use seawall_model::Mono;
+use seawall_model::{Cause, Mono};
+
+/// The first look waits for this part of the time that there is, each that comes to nothing has the next wait twice as
+/// long: there is time for several, and one that takes long is waited for in the end.
+const FIRST: u32 = 16;
 
 /// Looks, where a write sent to `reached` is known, until it is clear what became of it or the time for that is over.
 /// What it found comes with it.
@@ -22,6 +26,7 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
     let (clock, scope) = (errand.worker.clock, errand.scope(reached));
     let start = clock.mono();
     let mut watch = Watch::new(start, rule.settle, rule.within);
+    let mut patience = rule.within / FIRST;
     // Those that gave no answer the last time round.
     let mut mute = Set::NONE;
     loop {
@@ -36,12 +41,18 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
         }
         let (shown, got) = match errand.choose(Class::Other, scope, mute) {
             Some(i) => {
-                let limit = errand.attempt_timeout.min(left).min(rule.within / 2);
+                let whole = errand.attempt_timeout.min(rule.within / 2);
+                let limit = whole.min(left).min(patience);
                 let ended = errand.send(i, onward.clone(), limit).await;
                 errand.note(&ended);
-                errand.pool.settle_api(&errand.worker, Class::Other, &ended);
+                // What was not waited for as long as any attempt may take says nothing of the upstream.
+                let cut_short = limit < whole && ended.cause() == Some(Cause::Timeout);
+                if !cut_short {
+                    errand.pool.settle_api(&errand.worker, Class::Other, &ended);
+                }
                 let shown = shows(rule, &ended);
                 if shown == Shown::Nothing {
+                    patience *= 2;
                     mute.insert(i);
                 }
                 (shown, ended.end.ok())
