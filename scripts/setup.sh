@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches what the demo and the tests run against (a real chain node, a real client library) into
 # target/lab, at the versions and hashes of scripts/lab/package-lock.json. With `clients`, also the other clients that
-# the outage harness drives (viem, cast, web3.py) and a chain node that peers. Does nothing the second time.
+# the outage harness drives (viem, cast, web3.py). Does nothing the second time.
 # Prints the path of the chain node; what it does goes to stderr.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,7 +28,7 @@ else
 fi
 
 if [[ "${1:-}" == clients ]]; then
-  packages "more clients (viem, cast) and a chain node that peers" "$root/scripts/lab/clients" "$lab/clients"
+  packages "more clients (viem, cast)" "$root/scripts/lab/clients" "$lab/clients"
   wanted=$root/scripts/lab/clients/requirements.txt
   if ! cmp -s "$wanted" "$lab/python/installed.txt"; then
     say "fetching a client library (web3.py) into target/lab/python"

@@ -34,6 +34,12 @@ export class Lab {
     return program(join(scope, packages[0], 'bin/anvil'), 'scripts/setup.sh');
   }
 
+  /** A chain node that has peers, built on first use. */
+  get geth() {
+    execFileSync(join(ROOT, 'scripts/lab/nodes.sh'), ['geth'], { stdio: ['ignore', 'inherit', 'inherit'] });
+    return program(join(this.dir, 'bin/geth'), 'scripts/lab/nodes.sh geth');
+  }
+
   /** The scripted node, built on first use. */
   get mocknode() {
     if (this.#settings.mocknode) return program(this.#settings.mocknode, '--mocknode PATH');

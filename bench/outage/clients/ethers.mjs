@@ -1,7 +1,7 @@
 // The ordinary flows with ethers, as it comes but for its retries.
 
 import { createRequire } from 'node:module';
-import { COUNTER, FRIEND, KEY, POOR_KEY, failure, heads, pause, run, shape, step, until } from './flow.mjs';
+import { COUNTER, FRIEND, KEY, POOR_KEY, failure, heads, outcome, pause, run, shape, step, until } from './flow.mjs';
 
 await run(async ({ http, ws, lab }) => {
   const ethers = createRequire(`${lab}/package.json`)('ethers');
@@ -74,8 +74,7 @@ await run(async ({ http, ws, lab }) => {
     receipt: receipt.blockHash === first.blockHash, transaction: [transaction.blockNumber === first.blockNumber, shape(transaction.toJSON())],
     past, storage,
   });
-  const finalized = await provider.getBlock('finalized');
-  step('finalized', finalized !== null && finalized.number <= number);
+  step('finalized', await outcome(provider.getBlock('finalized').then((b) => b !== null && b.number <= number), (e) => e.error?.code));
 
   step('unknown', await failure(provider.send('eth_noSuchThing', []), (e) => e.error?.code));
   step('poor', await failure(new ethers.Wallet(POOR_KEY, provider).sendTransaction({ to: FRIEND, value: 1n, gasLimit: 21000n }), (e) => e.code));

@@ -1,7 +1,7 @@
 // The ordinary flows with viem, as it comes but for its retries.
 
 import { createRequire } from 'node:module';
-import { COUNTER, FRIEND, KEY, POOR_KEY, failure, heads, pause, run, shape, step, until } from './flow.mjs';
+import { COUNTER, FRIEND, KEY, POOR_KEY, failure, heads, outcome, pause, run, shape, step, until } from './flow.mjs';
 
 await run(async ({ http, ws, lab }) => {
   const require = createRequire(`${lab}/clients/package.json`);
@@ -84,8 +84,7 @@ await run(async ({ http, ws, lab }) => {
     ahead: number >= blockNumber, block: shape(block), mine: block.transactions.some((t) => t.hash === first.transactionHash),
     receipt: receipt.blockHash === first.blockHash, transaction: [transaction.blockNumber === blockNumber, shape(transaction)], past, storage,
   });
-  const finalized = await client.getBlock({ blockTag: 'finalized' });
-  step('finalized', finalized.number <= number);
+  step('finalized', await outcome(client.getBlock({ blockTag: 'finalized' }).then((b) => b.number <= number), (e) => [e.name, e.cause?.code]));
 
   step('unknown', await failure(client.request({ method: 'eth_noSuchThing' }), (e) => [e.name, e.code]));
   const poor = viem.createWalletClient({ chain, transport, account: privateKeyToAccount(POOR_KEY) });

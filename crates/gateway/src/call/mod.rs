@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 pub(crate) use attempt::Ask;
 pub(crate) use entry::{answer, known, pinned};
 pub(crate) use judge::{asked_wait, is_block, status_fault};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, Told};
 pub(crate) use share::Flights;
 pub(crate) use trail::{By, Trail};
 

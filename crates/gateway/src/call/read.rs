@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::time::Sleep;
 
 use super::{
-    By, Large, Refusal,
+    By, Large, Refusal, Told,
     attempt::{Ask, Attempt, End, Failure},
     judge::{Worth, borne_out, settled},
     race::{Next, Race},
@@ -66,6 +66,8 @@ struct Ledger {
     ask: Arc<Ask>,
     /// Failures that the upstream is to blame for, unless everybody fails.
     failures: Vec<(usize, Failure, Duration)>,
+    /// What those who are to blame told in JSON-RPC.
+    told: Vec<Told>,
     /// Upstreams that cannot do this, or say so: not held against them.
     error: Option<Bytes>,
     /// The range that somebody finds too large.
@@ -230,6 +232,7 @@ impl Ledger {
         Self {
             ask,
             failures: Vec::new(),
+            told: Vec::new(),
             error: None,
             too_much: None,
             doubtful: Vec::new(),
@@ -244,6 +247,9 @@ impl Ledger {
         self.now = attempt.ended;
         if let Some(failure) = self.ask.fault(&attempt.end) {
             self.failures.push((i, failure, took));
+            if let End::Answer { worth: Worth::Error(Kind::Unwell), body } = &attempt.end {
+                self.told.extend(Told::of(body));
+            }
             if matches!(failure.cause, Cause::Forked | Cause::Lagging) {
                 self.off_the_chain();
             }
@@ -411,6 +417,13 @@ impl Ledger {
         self.error.is_none() && self.doubtful.is_empty() && self.failures.iter().all(|(_, f, _)| !f.sent)
     }
 
+    /// The error that all who failed told, where all told one.
+    fn all_say(&mut self) -> Option<Told> {
+        let alike =
+            self.told.len() == self.failures.len() && self.told.iter().all(|t| t.code == self.told[0].code);
+        if alike { self.told.pop() } else { None }
+    }
+
     fn tried(&self) -> Vec<(usize, Cause)> {
         self.failures.iter().map(|(i, f, _)| (*i, f.cause)).collect()
     }
@@ -425,7 +438,10 @@ impl Ledger {
         for (i, _, took) in std::mem::take(&mut self.doubtful) {
             self.ask.pool.settle(self.now, i, self.ask.method.class, took, Report::Answered);
         }
-        let refusal = why(self.tried());
+        let mut refusal = why(self.tried());
+        if let (Refusal::AllFailed(tried), Some(told)) = (&mut refusal, self.all_say()) {
+            refusal = Refusal::AllSay(std::mem::take(tried), told);
+        }
         // With the budget spent nobody else was asked: were it held against nobody, whoever fails would go on being
         // asked first, and the budget go on being spent.
         let unasked = matches!(refusal, Refusal::BudgetSpent(_));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use seawall_chain::{Hash, envelope};
 use seawall_model::{Cause, Mono};
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{core::breaker::State, pool::Pool, worker::Worker};
 
@@ -24,6 +24,8 @@ pub(crate) enum Refusal {
     NobodyHealthy,
     /// Everybody who could be asked failed.
     AllFailed(Vec<(usize, Cause)>),
+    /// Everybody who could be asked failed, and all with one error of JSON-RPC's: it may be the call's own.
+    AllSay(Vec<(usize, Cause)>, Told),
     /// The call's time ran out.
     Deadline(Vec<(usize, Cause)>),
     /// Too few independent providers gave the same answer.
@@ -56,12 +58,29 @@ pub(crate) enum Refusal {
     Barred,
 }
 
+/// An error as an upstream told it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) code: i64,
+    message: String,
+    data: Option<Value>,
+}
+
+impl Told {
+    /// The error in an upstream's answer, if it is one.
+    pub(crate) fn of(answer: &[u8]) -> Option<Self> {
+        let error = envelope::parse_answer(answer).ok()?.error?;
+        let data = error.data.and_then(|data| serde_json::from_str(data.get()).ok());
+        Some(Self { code: error.code, message: error.message.into_owned(), data })
+    }
+}
+
 impl Refusal {
     /// The operator's code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NobodyHealthy => "SW0301",
-            Self::AllFailed(_) => "SW0302",
+            Self::AllFailed(_) | Self::AllSay(..) => "SW0302",
             Self::Deadline(_) => "SW0303",
             Self::BudgetSpent(_) => "SW0304",
             Self::UnknownOutcome(..) => "SW0305",
@@ -93,7 +112,8 @@ impl Refusal {
             | Self::BudgetSpent(_)
             | Self::UnknownOutcome(..)
             | Self::NotSent(..) => StatusCode::BAD_GATEWAY,
-            Self::TooLarge => StatusCode::OK,
+            // As a node says it.
+            Self::TooLarge | Self::AllSay(..) => StatusCode::OK,
         }
     }
 
@@ -103,6 +123,7 @@ impl Refusal {
             Self::Full { retry } | Self::Toll { retry } => Some(*retry),
             Self::NobodyHealthy
             | Self::AllFailed(_)
+            | Self::AllSay(..)
             | Self::Deadline(_)
             | Self::NoQuorum(_)
             | Self::BudgetSpent(_)
@@ -134,6 +155,7 @@ impl Refusal {
             }
             Self::NobodyHealthy
             | Self::AllFailed(_)
+            | Self::AllSay(..)
             | Self::Deadline(_)
             | Self::NoQuorum(_)
             | Self::BudgetSpent(_)
@@ -154,7 +176,7 @@ impl Refusal {
         let name = &pool.section.name;
         let (what, tried, hash) = match self {
             Self::NobodyHealthy => (format!("pool `{name}` has no healthy upstream"), None, None),
-            Self::AllFailed(tried) => {
+            Self::AllFailed(tried) | Self::AllSay(tried, _) => {
                 (format!("every upstream of pool `{name}` failed this call"), Some(tried), None)
             }
             Self::Deadline(tried) => (format!("pool `{name}` gave no answer in time"), Some(tried), None),
@@ -216,6 +238,7 @@ impl Refusal {
         let upstreams: Vec<_> = (0..named).map(|i| self::state(pool, i, now, worker)).collect();
         let message = match self {
             Self::NobodyHealthy => format!("{}: {what}: {}", self.code(), sentence(&upstreams)),
+            Self::AllSay(_, told) => told.message.clone(),
             _ => format!("{}: {what}", self.code()),
         };
         let mut data = json!({"code": self.code(), "pool": name, "upstreams": upstreams});
@@ -231,19 +254,23 @@ impl Refusal {
         if let Self::Barred = self {
             data["mode"] = json!(pool.state.admission.modes.view());
         }
-        let code = match self.retry() {
-            Some(retry) => {
+        if let Self::AllSay(_, Told { data: Some(said), .. }) = self {
+            data["said"] = said.clone();
+        }
+        let code = match (self, self.retry()) {
+            (Self::AllSay(_, told), _) => told.code,
+            (_, Some(retry)) => {
                 data["retryAfterMs"] = (retry.as_millis() as u64).into();
                 LIMIT_EXCEEDED
             }
-            None => CODE,
+            (_, None) => CODE,
         };
         envelope::write_error(out, id, code, &message, Some(&data.to_string()));
     }
 }
 
 /// What is wrong with one upstream, and since when.
-fn state(pool: &Pool, i: usize, now: Mono, worker: &Worker) -> serde_json::Value {
+fn state(pool: &Pool, i: usize, now: Mono, worker: &Worker) -> Value {
     let upstream = &pool.upstreams[i];
     let heads = pool.state.heads.load();
     let worst = upstream
@@ -265,9 +292,9 @@ fn state(pool: &Pool, i: usize, now: Mono, worker: &Worker) -> serde_json::Value
     json!({"upstream": upstream.section.name, "state": state, "cause": cause, "since": since})
 }
 
-fn sentence(upstreams: &[serde_json::Value]) -> String {
-    let word = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-    let one = |u: &serde_json::Value| {
+fn sentence(upstreams: &[Value]) -> String {
+    let word = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let one = |u: &Value| {
         let mut text = format!("{} {}", word(&u["upstream"]), word(&u["state"]));
         if u["cause"].is_string() {
             text += &format!(" ({})", word(&u["cause"]));

@@ -158,3 +158,32 @@ async fn the_last_healthy_upstream_is_never_ejected() {
     assert!(house.view(0, 1).failures >= 20, "it failed every other time");
     assert!(house.ejections(1).is_empty());
 }
+
+#[tokio::test]
+async fn an_error_that_all_tell_alike_is_given_in_their_words_and_counts_as_a_failure() {
+    let (a, b) = (node().await, node().await);
+    let house = House::new(vec![chain(&[&a, &b])]).await;
+    let internal = json!({"code": -32603, "message": "no such opcode", "data": "0x08"});
+    for upstream in [&a, &b] {
+        let error = internal.clone();
+        upstream.does(but("eth_call", move |heard| {
+            Reply::json(&json!({"jsonrpc": "2.0", "id": heard.call()["id"], "error": error}))
+        }));
+    }
+    let params = json!([{"data": "0xdeadbeef"}, "latest"]);
+    let answer = post(house.at, body(4, "eth_call", &params)).await;
+    assert_eq!(answer.status, 200);
+    let error = &answer.json()["error"];
+    assert_eq!((&error["code"], &error["message"]), (&internal["code"], &internal["message"]), "{error}");
+    assert_eq!(
+        (&error["data"]["code"], &error["data"]["said"]),
+        (&json!("SW0302"), &internal["data"]),
+        "{error}"
+    );
+    assert_eq!(house.ejections(0), vec![]);
+    // One does not say it.
+    a.does(but("eth_call", |_| Reply::status(500)));
+    let answer = post(house.at, body(5, "eth_call", &params)).await;
+    assert_eq!(answer.status, 502);
+    check_named(&answer.json(), "SW0302");
+}
