@@ -4,8 +4,8 @@
 //! buckets by a keyed hash), so that one who asks for everything waits behind himself. Where for a while nobody has been
 //! let in without a long wait, and somebody had to go or gave up, the line is overloaded: then, in the lanes that may be
 //! shed, the newest of a client goes first, and nobody who joins waits long, since an answer that comes after its client
-//! has given up is worth nothing (Maurer, "Fail at Scale", 2015: adaptive LIFO and controlled delay). Long waits alone are
-//! no overload: a batch that is larger than the room is served in the end. The critical are served in the order they
+//! has given up, of which nothing may be heard, is worth nothing (Maurer, "Fail at Scale", 2015: adaptive LIFO and controlled delay). Long waits alone are
+//! no overload: a batch that is larger than the room is served in the end, and the line behind it gets shorter. The critical are served in the order they
 //! came, always.
 
 use std::{collections::VecDeque, time::Duration};
@@ -17,6 +17,9 @@ const BUCKETS: usize = 64;
 /// A line in which every wait has been long for this long is overloaded if it loses somebody; and one that has lost nobody
 /// for this long is not any more.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// A line in which every wait has been long for [`INTERVAL`] is overloaded if it is so many times as long as it was when
+/// that began: whoever joins it last would wait as many times what is long already.
+const GROWTH: usize = 4;
 
 /// How much a request matters where not everybody can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +54,8 @@ pub struct Line<T> {
     waiting: usize,
     /// Since when every wait has been long.
     late: Option<Mono>,
+    /// How many waited then.
+    waited_late: usize,
     /// When somebody was last sent away, or gave up.
     lost: Option<Mono>,
     overloaded: bool,
@@ -101,6 +106,7 @@ impl<T> Line<T> {
             lanes: [lane(), lane(), lane()],
             waiting: 0,
             late: None,
+            waited_late: 0,
             lost: None,
             overloaded: false,
             next: 0,
@@ -150,8 +156,17 @@ impl<T> Line<T> {
                 return;
             }
         }
-        let since = *self.late.get_or_insert(now);
-        self.overloaded |= now.since(since) >= INTERVAL && self.loses(now);
+        let since = *self.late.get_or_insert_with(|| {
+            self.waited_late = self.waiting;
+            now
+        });
+        if now.since(since) < INTERVAL {
+            return;
+        }
+        if self.waiting >= GROWTH * self.waited_late {
+            self.lost = Some(now);
+        }
+        self.overloaded |= self.loses(now);
     }
 
     /// Joins the line. `client` is a hash of who asks.
@@ -340,6 +355,28 @@ mod tests {
         let gone = place(line.join(now, Priority::Normal, 2, "gone"));
         let later = now + 2 * BRIEF;
         assert!(line.leave(later, BRIEF, gone) && line.is_overloaded(later));
+    }
+
+    #[test]
+    fn a_line_that_grows_and_grows_is_overloaded_though_nobody_is_heard_to_leave() {
+        let overloaded_at = |comes_every: u64| {
+            let mut line = Line::new(10_000);
+            let ends = |ms: &u64| {
+                let now = Mono::from_millis(*ms);
+                if ms % comes_every == 0 {
+                    place(line.join(now, Priority::Normal, 1, *ms));
+                }
+                if ms % 6 == 0 {
+                    line.next(now, BRIEF, ANYBODY);
+                }
+                line.is_overloaded(now)
+            };
+            (1..20_000).find(ends)
+        };
+        // Every sixth millisecond one goes.
+        assert_eq!(overloaded_at(6), None);
+        assert!(overloaded_at(5).is_some_and(|ms| ms < 5_000));
+        assert!(overloaded_at(3).is_some_and(|ms| ms < 1_000));
     }
 
     #[test]
