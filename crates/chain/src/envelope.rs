@@ -10,7 +10,7 @@ mod write;
 
 pub use answer::{Answer, NotAnAnswer, RpcError, parse_answer, same_id};
 pub use request::{Call, Invalid, MAX_DEPTH, Request, Versions, parse_request, parse_versions};
-pub use write::{CALL_ID, write_call, write_call_with, write_error, write_result};
+pub use write::{CALL_ID, result_len, write_call, write_call_with, write_error, write_result};
 
 /// Codes of the JSON-RPC 2.0 specification.
 pub mod code {

@@ -1,6 +1,12 @@
 //! What is known of a pool's heads, as the data path sees it: one snapshot, swapped whole.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use seawall_chain::{
     Block, Hash,
@@ -19,6 +25,9 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heads {
     tags: Option<pin::Heads>,
+    /// Names the tags and the agreed chain, in this process and this pool: where it is the same, a call comes to the same
+    /// words and the same kept answer. Zero where nothing is agreed on.
+    pub(crate) chain: u64,
     /// The agreed chain, as far back as it is remembered.
     pub(crate) history: Arc<BTreeMap<u64, Hash>>,
     /// Upstreams whose chain their peers support.
@@ -76,6 +85,10 @@ impl Heads {
             left: left(&before.left, &before.history, tracker.history()),
             ..Self::default()
         };
+        let same = heads.tags == before.tags
+            && Arc::ptr_eq(&heads.history, &before.history)
+            && heads.seal.era == before.seal.era;
+        heads.chain = if same { before.chain } else { heads.name() };
         for (i, upstream) in agreed.upstreams.iter().enumerate() {
             match &upstream.standing {
                 Standing::Serving => heads.serving.insert(i),
@@ -90,6 +103,12 @@ impl Heads {
             }
         }
         heads
+    }
+
+    /// A name that no chain has had.
+    fn name(&self) -> u64 {
+        static NAMED: AtomicU64 = AtomicU64::new(0);
+        if self.tags.is_none() { 0 } else { NAMED.fetch_add(1, Relaxed) + 1 }
     }
 
     /// The agreed head.
@@ -148,6 +167,8 @@ pub(crate) fn begin(
         .map(|u| before.upstreams.iter().position(|old| old.state.id == u.state.id))
         .collect();
     let tracker = before.state.tracker().succeed(config, &providers, &was, now);
-    let heads = Heads::next(&before.state.heads.load(), &tracker, now, false);
+    let mut heads = Heads::next(&before.state.heads.load(), &tracker, now, false);
+    // The pool may word its calls otherwise now.
+    heads.chain = heads.name();
     (tracker, heads)
 }

@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::{
     account::Accounts,
     admission::CustomerKey,
-    call::Flights,
+    call::{Flights, Memo},
     client::Links,
     door::Door,
     estate::Limits,
@@ -44,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) net: Arc<dyn Net>,
     pub(crate) links: Links,
     pub(crate) flights: Flights,
+    pub(crate) memo: Memo,
     pub(crate) limits: Limits,
     pub(crate) customer_key: CustomerKey,
     /// Swapped whole on a reload.
@@ -76,6 +77,7 @@ impl Worker {
             net: plan.net,
             links: Links::default(),
             flights: Flights::default(),
+            memo: Memo::default(),
             limits: plan.limits,
             customer_key: plan.customer_key,
             routes: plan.routes,

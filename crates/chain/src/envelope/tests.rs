@@ -171,6 +171,7 @@ fn writes_what_it_reads() {
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), want);
     out.clear();
     write_result(&mut out, None, "[1]");
+    assert_eq!(out.len(), result_len(None, "[1]"));
     assert_eq!(
         serde_json::from_slice::<Value>(&out).unwrap(),
         json!({"jsonrpc": "2.0", "id": null, "result": [1]})

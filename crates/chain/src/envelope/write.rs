@@ -19,10 +19,17 @@ pub fn write_error(out: &mut Vec<u8>, id: Option<&RawValue>, code: i64, message:
 /// Appends an answer with a result, which must be JSON. `id` of `None` is written as null.
 pub fn write_result(out: &mut Vec<u8>, id: Option<&RawValue>, result: &str) {
     open(out, id);
-    out.extend_from_slice(b",\"result\":");
+    out.extend_from_slice(RESULT.as_bytes());
     out.extend_from_slice(result.as_bytes());
     out.push(b'}');
 }
+
+/// How long, in bytes, what [`write_result`] appends is.
+pub fn result_len(id: Option<&RawValue>, result: &str) -> usize {
+    CALL.len() + id.map_or("null", RawValue::get).len() + RESULT.len() + result.len() + 1
+}
+
+const RESULT: &str = ",\"result\":";
 
 /// Appends a call. `id` and `params` are JSON; a `params` of `None` is left out.
 pub fn write_call(out: &mut Vec<u8>, id: &str, method: &str, params: Option<&str>) {
@@ -51,7 +58,7 @@ pub fn write_call_with(out: &mut Vec<u8>, id: &str, method: &str, params: impl F
 }
 
 fn open(out: &mut Vec<u8>, id: Option<&RawValue>) {
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
+    out.extend_from_slice(CALL.as_bytes());
     out.extend_from_slice(id.map_or("null", RawValue::get).as_bytes());
 }
 

@@ -19,7 +19,7 @@ use super::{
     pending::coherent,
     quorum::quorum,
     read::{Outcome, read},
-    share::{Way, way, written_to},
+    share::{Way, recalled, way, written_to},
     split::Split,
     write::write,
 };
@@ -74,6 +74,10 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         if let Some(local) = known(pool, &heads, call, now) {
             trail.by(By::Gateway);
             break Outcome::Whole(local);
+        }
+        if let Some(recalled) = recalled(worker, pool, &heads, call) {
+            trail.by(By::Cache);
+            break recalled;
         }
         let worded = word(pool, &heads, call);
         let (outcome, asked) = match way(worker, pool, &heads, &worded, call, now, deadline).await {

@@ -22,7 +22,7 @@ pub(crate) use attempt::Ask;
 pub(crate) use entry::{answer, known, pinned};
 pub(crate) use judge::{asked_wait, is_block, status_fault};
 pub(crate) use refusal::{Refusal, Told};
-pub(crate) use share::Flights;
+pub(crate) use share::{Flights, Memo};
 pub(crate) use trail::{By, Trail};
 
 use crate::client::Link;

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use super::{By, Refusal, entry::Worded, read::Outcome};
 use crate::{
     core::{
-        cache::{Cache, Found, Turn},
+        cache::{Cache, Found, Kept, Turn},
         flights::{self, Joined, Key},
+        memo,
     },
     estate::Pin,
     heads::Heads,
@@ -27,6 +28,10 @@ use crate::{
 /// The flights of a worker. The lock is the worker's own and never contended.
 #[derive(Default)]
 pub(crate) struct Flights(Mutex<flights::Flights<oneshot::Sender<Landed>>>);
+
+/// The answers that a worker has given lately. The lock is the worker's own and never contended.
+#[derive(Default)]
+pub(crate) struct Memo(Mutex<memo::Memo>);
 
 /// What the leader of a flight tells those who have seats in it.
 #[derive(Debug, Clone)]
@@ -82,6 +87,25 @@ impl Flights {
     }
 }
 
+/// Answers a call that was answered by what is kept, and in these words, since the agreed chain last moved.
+pub(super) fn recalled(worker: &Worker, pool: &Pool, heads: &Heads, call: &Call<'_>) -> Option<Outcome> {
+    let cache = pool.cache.as_ref().filter(|_| heads.chain != 0)?;
+    let memo = worker.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = memo.find(heads.chain, &call.method, params(call))?;
+    cache.recall(kept).then(|| Outcome::Whole(written(call, &kept.result)))
+}
+
+fn remember(worker: &Worker, heads: &Heads, call: &Call<'_>, kept: &Arc<Kept>) {
+    if heads.chain != 0 {
+        let mut memo = worker.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memo.keep(heads.chain, &call.method, params(call), kept);
+    }
+}
+
+fn params<'a>(call: &Call<'a>) -> &'a str {
+    call.params.map_or("", RawValue::get)
+}
+
 /// Answers a read by what is kept, or by what another one of this worker is being told; else it asks.
 pub(super) async fn way<'a>(
     worker: &'a Worker,
@@ -97,7 +121,10 @@ pub(super) async fn way<'a>(
         && let Some(bond) = Bond::of(&call.method, &worded.method)
     {
         match cache.find(worded.said(), &heads.view()) {
-            Found::Hit(kept) => return Way::Told(By::Cache, Outcome::Whole(written(call, &kept.result))),
+            Found::Hit(kept) => {
+                remember(worker, heads, call, &kept);
+                return Way::Told(By::Cache, Outcome::Whole(written(call, &kept.result)));
+            }
             Found::Miss(turn) => asking.miss = Some((cache, bond, turn)),
             Found::New => {}
         }
@@ -143,7 +170,7 @@ fn key(pool: &Arc<Pool>, heads: &Heads, worded: &Worded) -> Key {
 }
 
 fn written(call: &Call<'_>, result: &str) -> Bytes {
-    let mut out = Vec::with_capacity(48 + call.id.map_or(4, |id| id.get().len()) + result.len());
+    let mut out = Vec::with_capacity(envelope::result_len(call.id, result));
     envelope::write_result(&mut out, call.id, result);
     out.into()
 }

@@ -156,6 +156,15 @@ impl Cache {
         }
     }
 
+    /// An answer that was found before, on this very chain, is given again; false if it may not be.
+    pub fn recall(&self, kept: &Kept) -> bool {
+        let may = kept.turn == self.turn.load(Relaxed);
+        if may {
+            self.counts.hits.fetch_add(1, Relaxed);
+        }
+        may
+    }
+
     /// Keeps the answer to `call`, bound to `block`, if there may be room for it.
     pub fn keep(&self, call: &[u8], result: &str, block: Block, turn: Turn, view: &View<'_>) {
         if weight(call, result.as_bytes()) > self.largest {
@@ -195,6 +204,13 @@ impl Cache {
 }
 
 impl Kept {
+    /// An answer of no block's, for tests.
+    #[cfg(test)]
+    pub(super) fn of(result: &str) -> Self {
+        let block = Block { number: 0, hash: Hash([0; 32]) };
+        Self { result: result.into(), block, final_in: AtomicU64::new(0), turn: 0 }
+    }
+
     /// Is its block on the chain that `view` shows?
     fn holds(&self, view: &View<'_>) -> bool {
         let Block { number, hash } = self.block;

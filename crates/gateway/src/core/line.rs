@@ -363,10 +363,10 @@ mod tests {
             let mut line = Line::new(10_000);
             let ends = |ms: &u64| {
                 let now = Mono::from_millis(*ms);
-                if ms % comes_every == 0 {
+                if ms.is_multiple_of(comes_every) {
                     place(line.join(now, Priority::Normal, 1, *ms));
                 }
-                if ms % 6 == 0 {
+                if ms.is_multiple_of(6) {
                     line.next(now, BRIEF, ANYBODY);
                 }
                 line.is_overloaded(now)

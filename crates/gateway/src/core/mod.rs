@@ -19,6 +19,7 @@ pub mod left;
 pub mod limit;
 pub mod line;
 pub mod lookup;
+pub mod memo;
 pub mod mode;
 pub mod outcome;
 pub mod owed;

@@ -157,7 +157,7 @@ async fn a_development_node_that_is_told_to_change_is_asked_again() {
     let (method, params) = balance_of();
     a.does(counting(method));
     let house = House::new(vec![cached(chain(&[&a]), MIB)]).await;
-    for _ in 0..2 {
+    for _ in 0..3 {
         assert_eq!(call(house.at, method, params.clone()).await["result"], "0x1");
     }
     call(house.at, "anvil_setBalance", json!(["0x0000000000000000000000000000000000000001", "0x1"])).await;
