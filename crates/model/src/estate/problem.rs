@@ -133,5 +133,29 @@ impl Problems {
 /// True for a URL, what holds a password, and what is as long and as full of digits as keys are.
 fn may_be_secret(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    text.contains("://") || text.contains('@') || (text.len() >= 16 && digits >= 6)
+    text.contains("://") || text.contains('@') || (text.len() >= 16 && digits >= 6 && !is_variable(text))
+}
+
+/// The name of a variable in the environment, of words and short numbers: no key mixes its letters and digits so little.
+fn is_variable(text: &str) -> bool {
+    let is_word = |part: &str| part.bytes().all(|b| b.is_ascii_uppercase());
+    let is_number = |part: &str| part.len() <= 8 && part.bytes().all(|b| b.is_ascii_digit());
+    text.contains('_') && text.split('_').all(|part| is_word(part) || is_number(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hidden_and_names_of_variables_are_not() {
+        for secret in
+            ["https://x", "a:b@c", "abcdef0123456789", "SK_4F9A81C27719D00E5B", "0123456789_0123456789"]
+        {
+            assert!(may_be_secret(secret), "{secret}");
+        }
+        for plain in ["short123456", "RPC_URL", "SEAWALL_MAIN_42161_INFURA_EXAMPLE_1_URL"] {
+            assert!(!may_be_secret(plain), "{plain}");
+        }
+    }
 }

@@ -72,6 +72,7 @@ fn where_to_listen(server: &Field<'_>, draft: &mut Draft, left: &mut Left) -> Op
         "readTimeout" | "writeTimeout" => {
             "`[limits] idle` bounds slow clients, a pool's `deadline` its calls"
         }
+        "webSocket" => "a pool's route takes WebSockets as well",
         "trustedIPForwarders" | "trustedIPHeaders" => "a client's address is that of its connection",
         _ => "an estate has nothing like it",
     });
