@@ -37,7 +37,7 @@ export class Lab {
   /** A chain node that has peers, built on first use. */
   get geth() {
     execFileSync(join(ROOT, 'scripts/lab/nodes.sh'), ['geth'], { stdio: ['ignore', 'inherit', 'inherit'] });
-    return program(join(this.dir, 'bin/geth'), 'scripts/lab/nodes.sh geth');
+    return program(join(ROOT, 'target/lab/bin/geth'), 'scripts/lab/nodes.sh geth');
   }
 
   /** The scripted node, built on first use. */

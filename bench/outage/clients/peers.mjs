@@ -40,21 +40,22 @@ export async function startPeers({ lab, stage, http }) {
   const password = at('password', '');
   const ports = await freePorts(3 * NODES);
   const geth = lab.geth;
-  const quietly = (args) => execFileSync(geth, args, { stdio: ['ignore', 'ignore', 'ignore'] });
+  // What it says is in the error, if it fails.
+  const once = (args) => execFileSync(geth, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const nodes = [];
   const enodes = [];
   for (let i = 0; i < NODES; i += 1) {
     const [port, rpc, ws] = ports.slice(3 * i);
     const data = join(dir, `node-${i}`);
-    quietly(['--datadir', data, 'init', genesis]);
+    once(['--datadir', data, 'init', genesis]);
     const seals = ['--mine', '--miner.etherbase', `0x${SEALER}`, '--unlock', `0x${SEALER}`, '--password', password, '--allow-insecure-unlock'];
-    if (i === 0) quietly(['--datadir', data, 'account', 'import', '--lightkdf', '--password', password, sealer]);
-    const process = stage.start(`peer-${i}`, geth, [
+    if (i === 0) once(['--datadir', data, 'account', 'import', '--lightkdf', '--password', password, sealer]);
+    const child = stage.start(`peer-${i}`, geth, [
       '--datadir', data, '--networkid', String(PEERS_CHAIN_ID), '--port', String(port), '--nat', 'extip:127.0.0.1', '--nodiscover',
       '--syncmode', 'full', '--gcmode', 'archive', '--ipcdisable', '--authrpc.port', '0', '--http', '--http.port', String(rpc), '--http.api', 'eth,net,web3,admin',
       '--ws', '--ws.port', String(ws), '--ws.api', 'eth,net,web3', '--ws.origins', '*', ...(i === 0 ? seals : []),
     ]);
-    const node = { url: `http://127.0.0.1:${rpc}/`, ws: `ws://127.0.0.1:${ws}/`, process };
+    const node = { url: `http://127.0.0.1:${rpc}/`, ws: `ws://127.0.0.1:${ws}/`, process: child };
     await until(`peer ${i}`, READY_MS, () => http.call(node.url, 'eth_chainId'), 200);
     for (const enode of enodes) await http.call(node.url, 'admin_addPeer', [enode]);
     const { enode } = await http.call(node.url, 'admin_nodeInfo');

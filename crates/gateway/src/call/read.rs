@@ -66,7 +66,7 @@ struct Ledger {
     ask: Arc<Ask>,
     /// Failures that the upstream is to blame for, unless everybody fails.
     failures: Vec<(usize, Failure, Duration)>,
-    /// What those who are to blame told in JSON-RPC.
+    /// The internal errors that upstreams told in JSON-RPC.
     told: Vec<Told>,
     /// Upstreams that cannot do this, or say so: not held against them.
     error: Option<Bytes>,
@@ -417,7 +417,7 @@ impl Ledger {
         self.error.is_none() && self.doubtful.is_empty() && self.failures.iter().all(|(_, f, _)| !f.sent)
     }
 
-    /// The error that all who failed told, where all told one.
+    /// An internal error that all who failed told, where all told one of the same code.
     fn all_say(&mut self) -> Option<Told> {
         let alike =
             self.told.len() == self.failures.len() && self.told.iter().all(|t| t.code == self.told[0].code);
@@ -440,7 +440,7 @@ impl Ledger {
         }
         let mut refusal = why(self.tried());
         if let (Refusal::AllFailed(tried), Some(told)) = (&mut refusal, self.all_say()) {
-            refusal = Refusal::AllSay(std::mem::take(tried), told);
+            refusal = Refusal::AllSay(std::mem::take(tried), Box::new(told));
         }
         // With the budget spent nobody else was asked: were it held against nobody, whoever fails would go on being
         // asked first, and the budget go on being spent.

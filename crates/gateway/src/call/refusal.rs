@@ -24,8 +24,8 @@ pub(crate) enum Refusal {
     NobodyHealthy,
     /// Everybody who could be asked failed.
     AllFailed(Vec<(usize, Cause)>),
-    /// Everybody who could be asked failed, and all with one error of JSON-RPC's: it may be the call's own.
-    AllSay(Vec<(usize, Cause)>, Told),
+    /// Everybody who could be asked failed, and all told an internal error of one code: it may be the call's own.
+    AllSay(Vec<(usize, Cause)>, Box<Told>),
     /// The call's time ran out.
     Deadline(Vec<(usize, Cause)>),
     /// Too few independent providers gave the same answer.
@@ -254,7 +254,9 @@ impl Refusal {
         if let Self::Barred = self {
             data["mode"] = json!(pool.state.admission.modes.view());
         }
-        if let Self::AllSay(_, Told { data: Some(said), .. }) = self {
+        if let Self::AllSay(_, told) = self
+            && let Some(said) = &told.data
+        {
             data["said"] = said.clone();
         }
         let code = match (self, self.retry()) {

@@ -13,6 +13,9 @@ use super::outcome::Shown;
 const FIRST: Duration = Duration::from_millis(50);
 /// No two looks lie further apart.
 const LONGEST: Duration = Duration::from_millis(500);
+/// The first look is waited for during this part of the time that there is, each after one that came to nothing twice as
+/// long: there is time for several, and one that takes long is waited for in the end.
+const PARTS: u32 = 16;
 
 /// The looks for one write.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Watch {
     end: Mono,
     /// Time to the next look.
     pause: Duration,
+    /// How long the next look may take.
+    patience: Duration,
     /// It was not there at the last look that said anything.
     absent: bool,
 }
@@ -40,12 +45,13 @@ impl Watch {
     /// For a write that fell into doubt at `now`, which takes effect within `settle` or never, to be cleared up within
     /// `within`.
     pub fn new(now: Mono, settle: Duration, within: Duration) -> Self {
-        Self { settled: now + settle, end: now + within, pause: FIRST, absent: false }
+        let patience = within / PARTS;
+        Self { settled: now + settle, end: now + within, pause: FIRST, patience, absent: false }
     }
 
-    /// When to give up.
-    pub fn end(&self) -> Mono {
-        self.end
+    /// How long a look begun at `now` is waited for, where `longest` is what any attempt may take.
+    pub fn patience(&self, now: Mono, longest: Duration) -> Duration {
+        self.patience.min(longest).min(self.end.since(now))
     }
 
     /// Takes in what a look begun at `began` has shown at `now`.
@@ -55,7 +61,7 @@ impl Watch {
             // Seen missing once before, so that no single answer decides.
             Shown::Absent if self.absent && began >= self.settled => return Step::Done(shown),
             Shown::Absent => self.absent = true,
-            Shown::Nothing => {}
+            Shown::Nothing => self.patience = self.patience.saturating_mul(2),
         }
         let mut next = now + self.pause;
         if self.absent && next < self.settled && next + self.pause > self.settled {
@@ -96,6 +102,25 @@ mod tests {
         assert_eq!(watch(2_000, 5_000, 1, |_| Shown::Found), (Shown::Found, 1));
         let (shown, after) = watch(2_000, 5_000, 1, |t| if t > 700 { Shown::Found } else { Shown::Absent });
         assert!(shown == Shown::Found && after < 1_300, "{after}");
+    }
+
+    /// Where nobody so much as refuses slowly, there are far more looks than a time can be doubled.
+    #[test]
+    fn a_look_that_comes_to_nothing_has_the_next_one_waited_for_longer_but_never_too_long() {
+        let within = 600 * SECOND;
+        let mut watch = Watch::new(Mono::ZERO, SECOND, within);
+        let mut waits = Vec::new();
+        let mut now = Mono::ZERO;
+        while let Step::Again(next) = watch.saw(now, now, Shown::Nothing) {
+            now = next;
+            waits.push(watch.patience(now, 100 * SECOND));
+            assert!(watch.patience(now, within) <= Duration::from_secs(600) - now.since(Mono::ZERO));
+        }
+        assert!(waits.len() > 1_000 && waits.iter().all(|wait| *wait <= 100 * SECOND));
+        assert_eq!(
+            (Watch::new(now, SECOND, within).patience(now, within), waits[0]),
+            (within / 16, within / 8)
+        );
     }
 
     #[test]

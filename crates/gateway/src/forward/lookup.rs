@@ -15,10 +15,6 @@ use crate::{
 use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
-/// The first look waits for this part of the time that there is, each that comes to nothing has the next wait twice as
-/// long: there is time for several, and one that takes long is waited for in the end.
-const FIRST: u32 = 16;
-
 /// Looks, where a write sent to `reached` is known, until it is clear what became of it or the time for that is over.
 /// What it found comes with it.
 pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Option<Got>) {
@@ -26,12 +22,10 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
     let (clock, scope) = (errand.worker.clock, errand.scope(reached));
     let start = clock.mono();
     let mut watch = Watch::new(start, rule.settle, rule.within);
-    let mut patience = rule.within / FIRST;
     // Those that gave no answer the last time round.
     let mut mute = Set::NONE;
     loop {
         let began = clock.mono();
-        let left = watch.end().since(began);
         if !mute.is_empty() && errand.choose(Class::Other, scope, mute).is_none() {
             // Once more round, but not to those of whom nobody has heard since.
             mute = silent(errand, mute, start);
@@ -41,18 +35,17 @@ pub(super) async fn look_up(errand: &Errand<'_>, reached: usize) -> (Shown, Opti
         }
         let (shown, got) = match errand.choose(Class::Other, scope, mute) {
             Some(i) => {
-                let whole = errand.attempt_timeout.min(rule.within / 2);
-                let limit = whole.min(left).min(patience);
+                let longest = errand.attempt_timeout.min(rule.within / 2);
+                let limit = watch.patience(began, longest);
                 let ended = errand.send(i, onward.clone(), limit).await;
                 errand.note(&ended);
                 // What was not waited for as long as any attempt may take says nothing of the upstream.
-                let cut_short = limit < whole && ended.cause() == Some(Cause::Timeout);
+                let cut_short = limit < longest && ended.cause() == Some(Cause::Timeout);
                 if !cut_short {
                     errand.pool.settle_api(&errand.worker, Class::Other, &ended);
                 }
                 let shown = shows(rule, &ended);
                 if shown == Shown::Nothing {
-                    patience *= 2;
                     mute.insert(i);
                 }
                 (shown, ended.end.ok())

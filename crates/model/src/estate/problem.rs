@@ -140,7 +140,9 @@ fn may_be_secret(text: &str) -> bool {
 fn is_variable(text: &str) -> bool {
     let is_word = |part: &str| part.bytes().all(|b| b.is_ascii_uppercase());
     let is_number = |part: &str| part.len() <= 8 && part.bytes().all(|b| b.is_ascii_digit());
-    text.contains('_') && text.split('_').all(|part| is_word(part) || is_number(part))
+    text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.contains('_')
+        && text.split('_').all(|part| is_word(part) || is_number(part))
 }
 
 #[cfg(test)]
@@ -149,8 +151,7 @@ mod tests {
 
     #[test]
     fn keys_are_hidden_and_names_of_variables_are_not() {
-        for secret in
-            ["https://x", "a:b@c", "abcdef0123456789", "SK_4F9A81C27719D00E5B", "0123456789_0123456789"]
+        for secret in ["https://x", "a:b@c", "abcdef0123456789", "SK_4F9A81C27719D00E5B", "12345678_87654321"]
         {
             assert!(may_be_secret(secret), "{secret}");
         }
