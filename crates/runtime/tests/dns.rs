@@ -82,7 +82,7 @@ async fn ten_minutes_of_a_broken_name_server_cost_no_connection() {
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
     let net = SystemNet::new(None, Arc::default(), &Metrics::default()).unwrap();
     let connect = async |host: &str| {
-        let to = Endpoint { host: host.into(), port, tls: false };
+        let to = Endpoint { host: host.into(), port, tls: false, credentials: None };
         net.connect(&to).await.is_ok()
     };
     assert!(!connect("node.example").await, "a name that never was is not made up");

@@ -18,7 +18,7 @@ fn listen(machine: &Machine, at: &str, shared: bool) -> io::Result<Box<dyn Liste
 }
 
 async fn ask(machine: &Machine, host: &str, port: u16, tls: bool) -> io::Result<Vec<u8>> {
-    let mut conn = machine.net.connect(&Endpoint { host: host.into(), port, tls }).await?;
+    let mut conn = machine.net.connect(&Endpoint { host: host.into(), port, tls, credentials: None }).await?;
     conn.write_all(b"question").await?;
     conn.flush().await?;
     let mut answer = vec![0; 6];

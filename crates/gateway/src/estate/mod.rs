@@ -5,6 +5,7 @@ mod admission;
 mod affected;
 mod cache;
 mod cors;
+mod credentials;
 mod headers;
 mod messages;
 mod network;

@@ -208,8 +208,22 @@ section! {
         rate: At<Rate>, optional;
         /// Extra request headers; values are `env:NAME`, `file:PATH`, or the text itself.
         headers: RawHeaders, default({});
+        /// The certificate to show where it asks who is calling (`https`).
+        certificate: At<RawShown>, optional;
+        /// The authorities that its own certificate must be by, in place of the usual ones: `file:PATH` or `env:NAME`, as PEM.
+        ca: At<SecretSource>, optional;
         /// The upstream that it is a second path to (`http`): it takes critical requests while no first path is well.
         path_of: At<Name>, optional;
+    }
+}
+
+section! {
+    /// A certificate to show to an upstream.
+    pub struct RawShown {
+        /// The certificate and those that lead to its root: `file:PATH` or `env:NAME`, as PEM.
+        chain: At<SecretSource>, required;
+        /// Its private key: `file:PATH` or `env:NAME`, as PEM.
+        key: At<SecretSource>, required;
     }
 }
 

@@ -80,6 +80,8 @@ fn one(
 ) -> Option<UpstreamSection> {
     let target = raw.url.as_ref().and_then(|url| target(url, Target::parse, resolve, problems));
     let socket = raw.ws_url.as_ref().map(|url| target_of_socket(url, resolve, problems));
+    let over_tls = target.as_ref().is_none_or(|target| target.endpoint.tls);
+    let credentials = super::credentials::validate(raw, over_tls, resolve, problems);
     let headers = raw.headers.validate(resolve, problems);
     let weight = within(raw.weight, 0, MAX_WEIGHT, "weight", u32::to_string, problems);
     let tier = within(raw.tier, 0, MAX_TIER, "tier", u32::to_string, problems);
@@ -87,16 +89,21 @@ fn one(
         Some(at) => Some(rate(at, problems)?),
         None => None,
     };
-    let (target, operator) = (target?, operator?);
+    let (mut target, operator, credentials) = (target?, operator?, credentials?);
+    let mut socket = match socket {
+        Some(socket) => Some(socket?),
+        None => None,
+    };
+    if let Some(socket) = socket.as_mut().filter(|socket| socket.endpoint.tls) {
+        socket.endpoint.credentials = credentials.clone();
+    }
+    target.endpoint.credentials = credentials;
     Some(UpstreamSection {
         name: raw.name.as_ref()?.value.clone(),
         endpoint: target.endpoint,
         path: target.path,
         host: target.host,
-        socket: match socket {
-            Some(socket) => Some(socket?),
-            None => None,
-        },
+        socket,
         headers: headers?,
         provider: operator.provider,
         region: operator.region,

@@ -161,7 +161,7 @@ impl Target {
         // A query may follow the host at once; a request's target begins with a slash all the same.
         let path = Secret::new(if path.starts_with('/') { path.to_owned() } else { format!("/{path}") });
         let usual = if tls { 443 } else { 80 };
-        let endpoint = Endpoint { host, port: port.unwrap_or(usual), tls };
+        let endpoint = Endpoint { host, port: port.unwrap_or(usual), tls, credentials: None };
         let shown = endpoint.to_string();
         let host = shown.strip_suffix(&format!(":{usual}")).unwrap_or(&shown).into();
         Ok(Self { endpoint, host, path })

@@ -32,7 +32,8 @@ impl Herald {
 
     /// Where it is, for the estate.
     pub(crate) fn socket(&self) -> Socket {
-        let endpoint = Endpoint { host: "127.0.0.1".into(), port: self.port.at().port(), tls: false };
+        let endpoint =
+            Endpoint { host: "127.0.0.1".into(), port: self.port.at().port(), tls: false, credentials: None };
         Socket { endpoint, path: Secret::new("/ws?key=1"), host: "herald.test".into() }
     }
 

@@ -265,7 +265,7 @@ fn section(at: SocketAddr, name: &str) -> UpstreamSection {
     let port = at.port();
     UpstreamSection {
         name: Name::new(name).unwrap(),
-        endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false },
+        endpoint: Endpoint { host: "127.0.0.1".into(), port, tls: false, credentials: None },
         path: Secret::new("/"),
         host: format!("{name}.test").into(),
         socket: None,

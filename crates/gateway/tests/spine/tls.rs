@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request,
+    Request, StatusCode,
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::HandshakeKind;
 use seawall_gateway::estate::{ClientAuth, TlsSection};
 use seawall_model::Secret;
+use seawall_runtime::net::{Endpoint, credentials::Credentials};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,8 +22,8 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    client::{PATIENCE, body, on_the_wire},
-    house::{House, chain, until},
+    client::{PATIENCE, body, on_the_wire, request, send},
+    house::{House, api, chain, until},
     node::node,
     pki::{Ca, Issued, Trusting, der, shown, tls},
     port::Port,
@@ -229,4 +230,61 @@ async fn when_certificates_end_is_told() {
     let end = house.metric("seawall_gateway_tls_certificate_not_after_seconds{certificate=\"c0\"}");
     // rcgen's own default: the year 4096.
     assert!(end > 60_000_000_000.0, "{end}");
+}
+
+/// What upstreams ask of the gateway: the gateway before is the client of the one behind.
+#[tokio::test]
+async fn an_upstream_may_ask_who_is_calling() {
+    let (a, port) = (node().await, Port::new());
+    let (servers, clients) = (Ca::new("servers"), Ca::new("clients"));
+    let mut section = tls(port.at(), &[&servers.issue(&["localhost"])]);
+    section.clients = ClientAuth::Required(Secret::new(clients.pem.as_str()));
+    let _behind = house(&a, &port, section).await;
+    let (good, stranger) = (clients.issue(&["front.test"]), servers.issue(&["front.test"]));
+    for (shown, trusted, served) in [
+        (Some(&good), &servers, true),
+        (Some(&stranger), &servers, false),
+        (None, &servers, false),
+        (Some(&good), &clients, false),
+    ] {
+        let pair = shown.map(|own| (Secret::new(own.chain.as_str()), Secret::new(own.key.as_str())));
+        let credentials = Credentials::new(pair, Some(Secret::new(trusted.pem.as_str()))).unwrap();
+        let before = House::set(|all| {
+            let mut pool = api(&[&a]);
+            let upstream = &mut pool.upstreams[0];
+            let (host, port) = ("localhost".into(), port.at().port());
+            upstream.endpoint = Endpoint { host, port, tls: true, credentials: Some(credentials) };
+            upstream.path = Secret::new("/chain");
+            all.pools = vec![pool];
+        })
+        .await;
+        let request = request("POST", "/api", chain_id());
+        let answer = send(before.at, request).await.unwrap();
+        assert_eq!(answer.status == StatusCode::OK, served, "{answer:?}");
+    }
+}
+
+#[test]
+fn credentials_that_cannot_be_used_are_refused_and_say_nothing_of_the_key() {
+    let ca = Ca::new("root");
+    let (one, other) = (ca.issue(&["one.test"]), ca.issue(&["two.test"]));
+    let secret = |text: &str| Secret::new(text);
+    for (chain, key, authorities, why) in [
+        (&*one.chain, &*other.key, None, "client certificate"),
+        ("nothing", &*one.key, None, "client certificate"),
+        (&*one.chain, "nothing", None, "client certificate"),
+        (&*one.chain, &*one.key, Some("nothing"), "authorities"),
+    ] {
+        let pair = Some((secret(chain), secret(key)));
+        let error = Credentials::new(pair, authorities.map(secret)).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(!error.contains("PRIVATE"), "{error}");
+    }
+    let made = |of: &Issued| {
+        Credentials::new(Some((secret(&of.chain), secret(&of.key))), Some(secret(&ca.pem))).unwrap()
+    };
+    assert_eq!(made(&one), made(&one));
+    assert_ne!(made(&one), made(&other));
+    assert!(made(&one).end().is_some());
+    assert_eq!(format!("{:?}", made(&one)), "Credentials(***)");
 }

@@ -1,5 +1,6 @@
 //! The network seam: everything that dials or listens does it through [`Net`].
 
+pub mod credentials;
 mod dial;
 mod resolve;
 pub mod server_tls;
@@ -16,6 +17,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use credentials::Credentials;
 use futures_util::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -50,6 +52,8 @@ pub struct Endpoint {
     pub port: u16,
     /// True for TLS, with `host` as the server's name.
     pub tls: bool,
+    /// What is shown, and who is trusted, over TLS; the usual if absent.
+    pub credentials: Option<Credentials>,
 }
 
 impl fmt::Display for Endpoint {

@@ -184,14 +184,15 @@ fn verifier(
 }
 
 /// A pair that has been read.
-struct Read {
-    key: Arc<CertifiedKey>,
+pub(super) struct Read {
+    pub(super) key: Arc<CertifiedKey>,
     /// The hosts it is for, in lower case.
     hosts: Vec<String>,
-    end: Wall,
+    pub(super) end: Wall,
 }
 
-fn read(pair: &Pair<'_>, provider: &CryptoProvider) -> Result<Read, String> {
+/// Reads a pair, and sees whether key and certificate belong together.
+pub(super) fn read(pair: &Pair<'_>, provider: &CryptoProvider) -> Result<Read, String> {
     let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| "the chain is not PEM".to_owned())?;

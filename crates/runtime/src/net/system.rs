@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use rustls::RootCertStore;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -27,6 +28,7 @@ const KEEPALIVE_TRIES: u32 = 3;
 pub struct SystemNet {
     resolver: Resolver,
     tls: TlsConnector,
+    roots: RootCertStore,
     sockets: Arc<Sockets>,
 }
 
@@ -38,7 +40,9 @@ impl SystemNet {
         metrics.within("net", |registry| {
             registry.register("lookups", "Name lookups by outcome", resolver.lookups());
         });
-        Ok(Self { resolver, tls: tls::client_config(ca_bundle)?.into(), sockets })
+        let roots = tls::roots(ca_bundle)?;
+        let tls = Arc::new(tls::config(roots.clone())?).into();
+        Ok(Self { resolver, tls, roots, sockets })
     }
 }
 
@@ -50,7 +54,11 @@ impl Net for SystemNet {
             if !to.tls {
                 return Ok(Conn::Tcp(stream));
             }
-            let stream = self.tls.connect(tls::server_name(&to.host)?, stream).await?;
+            let tls = match &to.credentials {
+                None => &self.tls,
+                Some(credentials) => credentials.connector(&self.roots)?,
+            };
+            let stream = tls.connect(tls::server_name(&to.host)?, stream).await?;
             Ok(Conn::Tls(Box::new(stream)))
         })
     }

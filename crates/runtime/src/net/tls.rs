@@ -34,8 +34,8 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
-/// Trusts the Mozilla roots and those of `bundle`, and offers HTTP/1.1 alone.
-pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+/// The Mozilla roots and those of `bundle`.
+pub(super) fn roots(bundle: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = bundle {
         let read = |source| TlsError::Read { path: path.to_owned(), source };
@@ -47,13 +47,18 @@ pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, 
             return Err(TlsError::Empty { path: path.to_owned() });
         }
     }
+    Ok(roots)
+}
+
+/// Trusts those roots, shows no certificate, and offers HTTP/1.1 alone.
+pub(super) fn config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// The name a server must prove to be, from a host of the estate.

@@ -77,7 +77,10 @@ fn collector(at: &At<String>, problems: &mut Problems) -> Option<Collector> {
             "" | "/" => "/v1/traces",
             path => path,
         };
-        Some(Collector { endpoint: Endpoint { host: host.into(), port, tls }, path: path.to_owned() })
+        Some(Collector {
+            endpoint: Endpoint { host: host.into(), port, tls, credentials: None },
+            path: path.to_owned(),
+        })
     };
     let read = read();
     if read.is_none() {

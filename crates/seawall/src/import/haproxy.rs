@@ -640,16 +640,16 @@ fn server<'a>(path: &str, line: &'a Line, left: &mut Left) -> Option<Server<'a>>
             }
             "verify" => {
                 if options.next() != Some("required") {
-                    rest.push("certificates are always verified: `seawall run --ca FILE` trusts an authority of your own");
+                    rest.push("certificates are always verified: `ca = \"file:PATH\"` of the upstream trusts an authority of your own");
                 }
             }
             "ca-file" => {
                 options.next();
-                rest.push("`seawall run --ca FILE` trusts more authorities");
+                rest.push("name the authorities by `ca = \"file:PATH\"` of the upstream");
             }
             "crt" => {
                 options.next();
-                rest.push("no certificates are shown to upstreams");
+                rest.push("show it by `certificate = { chain = \"file:PATH\", key = \"file:PATH\" }` of the upstream");
             }
             "send-proxy" | "send-proxy-v2" => rest.push("no PROXY protocol is spoken to upstreams"),
             "sni" | "alpn" | "proto" | "resolvers" | "init-addr" | "check-sni" | "slowstart" | "observe"

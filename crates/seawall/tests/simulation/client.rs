@@ -35,7 +35,7 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(net: Arc<dyn Net>, host: &str, port: u16) -> Self {
-        let to = Endpoint { host: host.into(), port, tls: false };
+        let to = Endpoint { host: host.into(), port, tls: false, credentials: None };
         Self { net, to, idle: Mutex::default() }
     }
 

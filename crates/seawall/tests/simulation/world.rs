@@ -158,7 +158,7 @@ impl Lasting {
         tokio::spawn(look(world.clone(), admin));
         let door = Arc::new(Door::new(net.host("client"), HOST, GATEWAY));
         tokio::spawn(clients(world.clone(), door, life));
-        let to = Endpoint { host: HOST.into(), port: GATEWAY, tls: false };
+        let to = Endpoint { host: HOST.into(), port: GATEWAY, tls: false, credentials: None };
         let listening = tokio::spawn(subscriber::listen(world.clone(), net.host("subscriber"), to));
         days.until(life.to).await;
         listening.abort();

@@ -37,7 +37,7 @@ impl Bench {
 }
 
 fn endpoint(host: &str) -> Endpoint {
-    Endpoint { host: host.into(), port: 80, tls: false }
+    Endpoint { host: host.into(), port: 80, tls: false, credentials: None }
 }
 
 fn ms(since: Instant) -> u128 {

@@ -27,6 +27,19 @@ fn certificates_must_be_some() {
 }
 
 #[test]
+fn what_upstreams_are_shown_must_be_some() {
+    let with = |scheme: &str, keys: &str| {
+        super::upstream(&format!("name = \"a\", url = \"{scheme}://a.example\", provider = \"a\", {keys}"))
+    };
+    let shown = |chain: &str, key: &str| format!("certificate = {{ chain = \"{chain}\", key = \"{key}\" }}");
+    check(&with("https", &shown("x", "env:KEY")), &["SW0120"]);
+    check(&with("https", &shown("file:none.pem", "env:KEY")), &["SW0116"]);
+    check(&with("https", "ca = \"x\""), &["SW0120"]);
+    check(&with("https", "certificate = { chain = \"x\" }"), &["SW0104"]);
+    check(&with("http", "ca = \"x\""), &["SW0153", "SW0113"]);
+}
+
+#[test]
 fn a_private_key_is_shown_in_no_report() {
     let key = "-----BEGIN PRIVATE KEY-----\\nc2VjcmV0LXNlY3JldC1zZWNyZXQ=\\n-----END PRIVATE KEY-----";
     let text = pool("")
