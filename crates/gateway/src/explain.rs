@@ -109,7 +109,27 @@ pub(crate) fn explain(
     request: &[u8],
     now: Mono,
 ) -> Result<Explanation, ExplainError> {
-    let pool = find(routes, pool)?;
+    observe(find(routes, pool)?, request, MAX_CALLS, now)
+}
+
+/// Who would have been asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Observed {
+    /// Nobody: the gateway knows the answer itself.
+    Gateway,
+    /// Nobody: none may be.
+    Nobody,
+    /// This upstream, by its index in the pool.
+    Upstream(usize),
+}
+
+/// What would be done with a request of at most `most` calls to `pool`.
+pub(crate) fn observe(
+    pool: &Pool,
+    request: &[u8],
+    most: usize,
+    now: Mono,
+) -> Result<Explanation, ExplainError> {
     let heads = pool.state.heads.load_full();
     let balance = pool.state.budget().balance(now);
     Ok(Explanation {
@@ -118,7 +138,7 @@ pub(crate) fn explain(
         kind: pool.evm().map_or("http", |chain| chain.family.as_str()).into(),
         head: heads.latest().map(|b| (b.number, now.since(heads.moved).as_millis() as u64)),
         halted: heads.halted,
-        calls: calls(pool, &heads, request, now)?,
+        calls: calls(pool, &heads, request, most, now)?,
         unplanned: (balance.extra, balance.allowed),
     })
 }
@@ -138,14 +158,20 @@ fn find<'a>(routes: &'a Routes, pool: Option<&str>) -> Result<&'a Pool, ExplainE
     found.map(|p| &**p).ok_or_else(missing)
 }
 
-fn calls(pool: &Pool, heads: &Heads, request: &[u8], now: Mono) -> Result<Vec<CallExplained>, ExplainError> {
+fn calls(
+    pool: &Pool,
+    heads: &Heads,
+    request: &[u8],
+    most: usize,
+    now: Mono,
+) -> Result<Vec<CallExplained>, ExplainError> {
     if pool.evm().is_none() {
         // Of an HTTP API every request is of one class, and goes through as it is.
         let call = Call { id: None, method: "(any request)".into(), params: None };
         return Ok(vec![one(pool, heads, &call, now)]);
     }
     let bad = |what: &str| ExplainError::NotACall(what.to_owned());
-    match envelope::parse_request(request, MAX_CALLS) {
+    match envelope::parse_request(request, most) {
         Ok(envelope::Request::Single(call)) => Ok(vec![one(pool, heads, &call, now)]),
         Ok(envelope::Request::Batch(calls)) => {
             let each = calls.into_iter().map(|call| match call {

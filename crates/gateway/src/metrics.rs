@@ -132,6 +132,7 @@ impl Collector for Reading {
         self.chains(&mut f, &pools)?;
         crate::feed::encode(&mut f, &pools)?;
         caches(&mut f, &pools)?;
+        observed(&mut f, &pools)?;
         self.admission(&mut f, &pools)?;
         let connections = &self.connections;
         let none = || std::iter::once(Vec::new());
@@ -296,6 +297,22 @@ fn caches(f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
     f.counter("cache_misses", "Calls whose answer might have been kept and was not", count(|c| &c.misses))?;
     f.counter("cache_evictions", "Kept answers that made room for others", count(|c| &c.evictions))?;
     f.gauge("cache_bytes", "What the kept answers take", caches().map(|(l, c)| (l, c.bytes() as f64)))
+}
+
+/// What pools that observe would have done.
+fn observed(f: &mut Family<'_, '_>, pools: &[Arc<Pool>]) -> std::fmt::Result {
+    let observing = || pools.iter().filter(|p| p.section.observes);
+    let with = |p, by| pool(p).into_iter().chain([("by", by)]).collect::<Labels<'_>>();
+    let itself = observing().flat_map(|p| {
+        let [gateway, nobody] = &p.state.counts.observed;
+        [(with(p, "gateway"), gateway.load(Relaxed)), (with(p, "nobody"), nobody.load(Relaxed))]
+    });
+    let each = observing().flat_map(|p| p.upstreams.iter().map(move |u| (p, u)));
+    let upstreams =
+        each.map(|(p, u)| (with(p, u.section.name.as_str()), u.state.counts.observed.load(Relaxed)));
+    let help =
+        "Copied calls, by who would have answered: an upstream asked first, the gateway itself, or nobody";
+    f.counter("observed", help, itself.chain(upstreams))
 }
 
 /// What shows that unplanned attempts keep within their budget: over any ten seconds they are no more than the

@@ -115,6 +115,8 @@ pub struct PoolSection {
     pub affected: Option<Arc<AffectedSection>>,
     /// A cost tier whose answers take longer than this spills over into the next.
     pub tier_latency: Option<Duration>,
+    /// It decides on copies of what another gateway serves, and asks nobody.
+    pub observes: bool,
 }
 
 /// What the upstreams of a pool speak.

@@ -12,7 +12,7 @@ use seawall_model::{
 use super::{
     AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
     WhenHalted, admission, affected, network, paths,
-    raw::{RawHalted, RawKind, RawPin, RawPool, RawQuorum},
+    raw::{RawHalted, RawKind, RawPin, RawPool, RawPoolMode, RawQuorum},
     upstream,
     validate::{time, within},
 };
@@ -97,6 +97,7 @@ pub(super) fn validate(
         tell: Tell::of(&pool.headers),
         admission: admission?,
         affected,
+        observes: pool.mode == RawPoolMode::Observe,
         tier_latency: match tier_latency {
             Some(good) => Some(good?),
             None => None,

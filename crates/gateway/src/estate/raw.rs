@@ -97,6 +97,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What a pool does with requests.
+    pub enum RawPoolMode {
+        /// It answers them.
+        Serve = "serve",
+        /// It decides what it would do with them, which are copies of what another gateway serves, and asks nobody.
+        Observe = "observe",
+    }
+}
+
 section! {
     /// Interchangeable upstreams behind one route.
     pub struct RawPool {
@@ -104,6 +114,9 @@ section! {
         kind: At<RawKind>, required;
         /// The path it is served at; `/` and the pool's name if absent.
         route: At<String>, optional;
+        /// What is done with requests: `serve` answers them; `observe` decides on copies of another gateway's, answers with
+        /// the decision, counts it, and asks nobody.
+        mode: RawPoolMode, default("serve");
         /// EIP-155 chain id. Required for `evm`.
         chain_id: At<u64>, optional;
         /// Which network it is. Required for `bitcoin` (`main`, `testnet3`, `testnet4`, `signet`, `regtest`, or the

@@ -49,6 +49,7 @@ use crate::{
     },
     estate::{PoolKind, PoolSection},
     event::Events,
+    explain::{CallExplained, Observed},
     feed::Feed,
     forward::ApiCounts,
     heads::Heads,
@@ -156,6 +157,8 @@ pub(crate) struct PoolCounts {
     pub(crate) api: ApiCounts,
     /// Attempts that went to a tier above the cheapest.
     pub(crate) spilled: AtomicU64,
+    /// Copied calls that the gateway would have answered itself, and that nobody could have been asked.
+    pub(crate) observed: [AtomicU64; 2],
 }
 
 impl Pool {
@@ -215,6 +218,28 @@ impl Pool {
         self.section.kind == section.kind
             && self.section.hang == section.hang
             && self.upstreams.iter().map(key).eq(upstreams.iter().map(key))
+    }
+
+    /// Who would have been asked a copied call first.
+    pub(crate) fn observed(&self, call: &CallExplained) -> Observed {
+        let first = call.order.first().filter(|_| call.answered.is_none());
+        let place = |name: &String| self.upstreams.iter().position(|u| u.section.name.as_str() == name);
+        match (&call.answered, first.and_then(place)) {
+            (Some(_), _) => Observed::Gateway,
+            (None, Some(i)) => Observed::Upstream(i),
+            (None, None) => Observed::Nobody,
+        }
+    }
+
+    /// Counts what would have been done with a copied call.
+    pub(crate) fn count_observed(&self, decision: Observed) {
+        let [gateway, nobody] = &self.state.counts.observed;
+        let counter = match decision {
+            Observed::Gateway => gateway,
+            Observed::Nobody => nobody,
+            Observed::Upstream(i) => &self.upstreams[i].state.counts.observed,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     /// The chain's rules, if the pool serves one.

@@ -98,6 +98,8 @@ pub(crate) struct Counts {
     pub(crate) attempts: [AtomicU64; CLASSES],
     pub(crate) failures: [AtomicU64; CLASSES],
     pub(crate) busy_us: [AtomicU64; CLASSES],
+    /// Copied calls that it would have been asked first.
+    pub(crate) observed: AtomicU64,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

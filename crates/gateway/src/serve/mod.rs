@@ -4,6 +4,7 @@ mod begun;
 mod body;
 mod entrance;
 mod floor;
+mod observe;
 mod preface;
 mod pulse;
 mod request;

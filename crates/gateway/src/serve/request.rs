@@ -12,7 +12,7 @@ use seawall_chain::envelope::{self, Call, Invalid, code};
 use serde_json::value::RawValue;
 
 use super::{
-    Client, Floor, Pulse, ReplyBody, Visit, entrance,
+    Client, Floor, Pulse, ReplyBody, Visit, entrance, observe,
     socket::{self, Slot},
 };
 use crate::{
@@ -57,6 +57,12 @@ pub(super) fn respond(
 
 /// Answers a request whose pool is known, and whose client may use it.
 fn admitted(mut visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: Request<Incoming>) -> Answer {
+    if visit.pool.section.observes {
+        return Box::pin(async move {
+            let response = observe::respond(&visit, request).await;
+            Ok(visit.close(response))
+        });
+    }
     if visit.pool.evm().is_none() {
         if let Some(sheet) = &visit.sheet {
             sheet.http(request.method(), request.uri());

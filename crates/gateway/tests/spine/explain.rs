@@ -1,10 +1,11 @@
 //! What is told of a request is what is done with it.
 
+use http::StatusCode;
 use serde_json::json;
 
 use crate::{
-    client::{balance_of, body, call},
-    house::{House, chain, until},
+    client::{balance_of, body, call, post, request, send},
+    house::{House, api, chain, first_preferred, until},
     node::{BALANCE, HEAD, but, hash, node},
     upstream::Reply,
 };
@@ -54,4 +55,34 @@ async fn what_the_gateway_answers_itself_is_told_and_nothing_is_sent() {
     assert!(a.calls("eth_call").is_empty() && b.calls("eth_call").is_empty());
     assert!(house.gateway.explain(Some("other"), b"{}").is_err());
     assert!(house.gateway.explain(None, b"{}").is_err());
+}
+
+#[tokio::test]
+async fn a_pool_that_observes_decides_and_asks_nobody() {
+    let (a, b) = (node().await, node().await);
+    let (mut pool, mut other) = (chain(&[&a, &b]), api(&[&a]));
+    (pool.observes, other.observes) = (true, true);
+    let house = House::new(vec![first_preferred(pool), other]).await;
+    let (method, params) = balance_of();
+    let told = call(house.at, method, params.clone()).await;
+    assert_eq!(told["calls"][0]["order"], json!(["a", "b"]), "{told}");
+    let batch = format!("[{},{}]", body(1, "eth_chainId", &json!([])), body(2, method, &params));
+    let told = post(house.at, batch).await.json();
+    assert!(told["calls"][0]["answered"].is_string() && told["calls"][1]["answered"].is_null(), "{told}");
+    let raw = body(1, "eth_sendRawTransaction", &json!(["0x02"]));
+    assert_eq!(post(house.at, raw).await.status, StatusCode::OK);
+    let bad = post(house.at, "[").await;
+    assert_eq!(
+        (bad.status, bad.json()["error"]["message"].to_string().contains("SW0354")),
+        (StatusCode::BAD_REQUEST, true)
+    );
+    assert_eq!(send(house.at, request("POST", "/api/orders", "{}")).await.unwrap().status, StatusCode::OK);
+    for node in [&a, &b] {
+        assert!(node.calls(method).is_empty() && node.calls("eth_sendRawTransaction").is_empty());
+    }
+    let observed = |pool: &str, by: &str| {
+        house.metric(&format!("seawall_gateway_observed_total{{pool=\"{pool}\",by=\"{by}\"}}"))
+    };
+    assert_eq!((observed("chain", "a"), observed("chain", "gateway"), observed("api", "a")), (3.0, 1.0, 1.0));
+    assert_eq!(observed("chain", "nobody"), 0.0);
 }

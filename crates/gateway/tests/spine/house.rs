@@ -258,6 +258,7 @@ fn pool(name: &str, kind: PoolKind, upstreams: &[SocketAddr]) -> PoolSection {
         admission: AdmissionSection::default(),
         affected: None,
         tier_latency: None,
+        observes: false,
     }
 }
 
