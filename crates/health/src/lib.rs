@@ -16,6 +16,8 @@
 //!   [`HOLD`] old. So nothing gets better twice within that time.
 
 mod aggregate;
+pub mod detect;
+mod heads;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use std::{
 
 use seawall_model::{Cause, ComponentId, Signal, Status, Verdict, Wall};
 
+pub use heads::Heads;
 pub use plan::{Plan, PoolPlan, UpstreamPlan};
 use upstream::Upstream;
 

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod daemon;
 pub mod demo;
+pub mod detect;
 pub mod estate;
 pub mod explain;
 pub mod import;

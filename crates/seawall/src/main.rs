@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, explain, import, init, key, log, operate, output, run, schema, version};
+use seawall::{check, demo, detect, explain, import, init, key, log, operate, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// A request makes some twenty allocations, which the system's allocator makes dearer by a twentieth of the request. Without
@@ -40,6 +40,7 @@ enum Command {
     Uncordon(operate::CordonArgs),
     Mode(operate::ModeArgs),
     Demo(demo::DemoArgs),
+    Detect(detect::DetectArgs),
     Log(log::LogArgs),
     Key(key::KeyArgs),
     /// Prints shell completions
@@ -80,6 +81,11 @@ fn main() -> ExitCode {
         Command::Schema(args) => written(schema::run(&args, out).map(|()| 0)),
         Command::Run(args) => ExitCode::from(run::run(&args)),
         Command::Demo(args) => demo::run(args),
+        Command::Detect(args) => {
+            let terminal = io::stderr().is_terminal() && !io::stdout().is_terminal();
+            let (input, err) = (&mut io::stdin().lock(), &mut io::stderr());
+            written(detect::run(&args, &mut detect::Scene { input, out, err, terminal }))
+        }
         Command::Key(args) => {
             written(key::run(&args, &mut seawall_journal::Entropy::system(), out).map(|()| 0))
         }
