@@ -34,8 +34,8 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
-/// Trusts the Mozilla roots and those of `bundle`, and offers HTTP/1.1 alone.
-pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+/// The Mozilla roots and those of `bundle`.
+pub(super) fn roots(bundle: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = bundle {
         let read = |source| TlsError::Read { path: path.to_owned(), source };
@@ -47,6 +47,11 @@ pub(super) fn client_config(bundle: Option<&Path>) -> Result<Arc<ClientConfig>, 
             return Err(TlsError::Empty { path: path.to_owned() });
         }
     }
+    Ok(roots)
+}
+
+/// Trusts those roots, and offers HTTP/1.1 alone.
+pub(super) fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
