@@ -22,7 +22,7 @@ pub use plan::{Plan, Planned};
 use crate::{
     core::{
         check::Check,
-        fault::Fault,
+        fault::{Doubt, Fault},
         own::{Judged, Own, Trouble},
         report::Report,
         schedule::{Next, Schedule, Turn},
@@ -172,22 +172,19 @@ impl Runner {
         let planned = &self.checks[turn.check];
         if planned.check.resolver.is_none() && report.timings.dns_us.is_some() {
             let silent = matches!(report.fault, Some(Fault::DnsTimeout | Fault::DnsFailed { .. }));
-            self.own.looked_up(now, !silent);
+            self.own.looked_up(now, spread(&planned.check.host()), !silent);
         }
         let finished = Finished { number: planned.number, turn, report };
-        if self.held.len() < MAX_HELD {
-            self.judge(now, finished, now);
-        } else {
-            self.tell(finished, Some(Trouble::Unsure));
-        }
+        self.judge(now, finished, now);
     }
 
     /// Tells what is found, or holds it back until more is known.
     fn judge(&mut self, failed: Mono, finished: Finished, now: Mono) {
         let Some(fault) = &finished.report.fault else { return self.tell(finished, None) };
-        match self.own.judge(now, failed, fault.may_be_own()) {
+        match self.own.judge(now, failed, fault.doubt()) {
             Judged::Theirs => self.tell(finished, None),
             Judged::Own(trouble) => self.tell(finished, Some(trouble)),
+            Judged::Later if self.held.len() >= MAX_HELD => self.tell(finished, Some(Trouble::Unsure)),
             Judged::Later => self.held.push((failed, finished)),
         }
     }
@@ -212,7 +209,7 @@ impl Runner {
                 let made = prober.perform(&anchor, &mut fresh);
                 // Whatever it answers, there is a network in between that carries answers.
                 let fault = tokio::time::timeout(ANCHOR_TIMEOUT, made).await.map(|report| report.fault);
-                fault.is_ok_and(|fault| !fault.is_some_and(|fault| fault.may_be_own()))
+                fault.is_ok_and(|fault| fault.is_none_or(|fault| fault.doubt() != Doubt::Network))
             });
         }
         None

@@ -259,13 +259,29 @@ faults! {
         "compare with another provider: if theirs is as old, the chain itself has stopped";
 }
 
+/// What of the prober's own would make a fault mean nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nothing: somebody answered, and said this.
+    Nothing,
+    /// Its network: nobody answered.
+    Network,
+    /// Its clock: by another time of day it would be none.
+    Clock,
+}
+
 impl Fault {
-    /// True if it may as well be the prober's own network that is at fault: nobody answered.
-    pub fn may_be_own(&self) -> bool {
+    /// What of the prober's own would make it mean nothing.
+    pub fn doubt(&self) -> Doubt {
+        if matches!(self, Self::TlsExpired { .. } | Self::TlsNotYetValid { .. } | Self::HeadOld { .. }) {
+            return Doubt::Clock;
+        }
         match self.place() {
-            Place::Own | Place::Dns | Place::Connect => true,
-            Place::Tls | Place::Answer => matches!(self.cause(), Cause::Timeout | Cause::Reset),
-            Place::Content => false,
+            Place::Own | Place::Dns | Place::Connect => Doubt::Network,
+            Place::Tls | Place::Answer if matches!(self.cause(), Cause::Timeout | Cause::Reset) => {
+                Doubt::Network
+            }
+            Place::Tls | Place::Answer | Place::Content => Doubt::Nothing,
         }
     }
 }

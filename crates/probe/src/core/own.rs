@@ -4,10 +4,15 @@
 //! is believed only after the anchors, targets that hardly ever fail all at once, were asked *after* it. `now`
 //! goes in, what to do comes out.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use seawall_model::{Mono, Wall};
 use serde::{Serialize, Serializer};
+
+use super::fault::Doubt;
 
 /// Least time from one round of the anchors to the next.
 pub const ROUND_EVERY: Duration = Duration::from_secs(1);
@@ -19,6 +24,8 @@ pub const CLOCK_DOUBT: Duration = Duration::from_secs(60);
 const LOOKUPS: usize = 64;
 /// Fewer look-ups than this say nothing about the resolver.
 const MIN_LOOKUPS: usize = 8;
+/// Nor do look-ups of fewer names: it may be these that are ill.
+const MIN_NAMES: usize = 3;
 /// A look-up older than this says nothing either.
 const LOOKUP_AGE: Duration = Duration::from_secs(30);
 
@@ -94,8 +101,8 @@ pub struct Own {
     /// Wall less monotonic time, in milliseconds, when last looked at.
     offset: Option<i64>,
     stepped: Option<Mono>,
-    /// The last look-ups: when, and whether the resolver had an answer.
-    lookups: VecDeque<(Mono, bool)>,
+    /// The last look-ups: when, of which name, and whether the resolver had an answer.
+    lookups: VecDeque<(Mono, u64, bool)>,
 }
 
 impl Own {
@@ -114,12 +121,13 @@ impl Own {
         }
     }
 
-    /// A name was looked up by the system's resolver; it had an answer (also that there is none), or not.
-    pub fn looked_up(&mut self, now: Mono, answered: bool) {
+    /// A name, known by a number, was looked up by the system's resolver; it had an answer (also that there is none), or
+    /// not.
+    pub fn looked_up(&mut self, now: Mono, name: u64, answered: bool) {
         if self.lookups.len() >= LOOKUPS {
             self.lookups.pop_front();
         }
-        self.lookups.push_back((now, answered));
+        self.lookups.push_back((now, name, answered));
     }
 
     /// True if the anchors are to be asked now, because a failure waits for it; they are then under way.
@@ -150,30 +158,39 @@ impl Own {
 
     /// What is wrong, as far as is known now.
     pub fn trouble(&self, now: Mono) -> Option<Trouble> {
+        self.network_trouble(now).or_else(|| self.clock_trouble(now))
+    }
+
+    fn network_trouble(&self, now: Mono) -> Option<Trouble> {
         if let Some((_, failed)) = self.round
             && 2 * failed > self.anchors
         {
             return Some(Trouble::Anchors { failed, of: self.anchors });
         }
-        let recent: Vec<_> = self.lookups.iter().filter(|(at, _)| now.since(*at) <= LOOKUP_AGE).collect();
-        if recent.len() >= MIN_LOOKUPS && recent.iter().all(|(_, answered)| !answered) {
-            return Some(Trouble::Dns);
-        }
+        let recent = || self.lookups.iter().filter(|(at, ..)| now.since(*at) <= LOOKUP_AGE);
+        let names: BTreeSet<_> = recent().map(|(_, name, _)| name).collect();
+        let enough = recent().count() >= MIN_LOOKUPS && names.len() >= MIN_NAMES;
+        (enough && recent().all(|(.., answered)| !answered)).then_some(Trouble::Dns)
+    }
+
+    fn clock_trouble(&self, now: Mono) -> Option<Trouble> {
         self.stepped.filter(|at| now.since(*at) < CLOCK_DOUBT).map(|_| Trouble::Clock)
     }
 
-    /// What to make of a failure that was seen at `failed`; `may_be_own` if nobody answered at all.
-    pub fn judge(&self, now: Mono, failed: Mono, may_be_own: bool) -> Judged {
-        if !may_be_own {
-            // Somebody answered. Only what depends on the time of day is in doubt.
-            let stepped = self.stepped.is_some_and(|at| now.since(at) < CLOCK_DOUBT);
-            return if stepped { Judged::Own(Trouble::Clock) } else { Judged::Theirs };
-        }
-        let asked_since = self.round.is_some_and(|(began, _)| began >= failed);
-        if self.anchors > 0 && !asked_since {
-            return Judged::Later;
-        }
-        self.trouble(now).map_or(Judged::Theirs, Judged::Own)
+    /// What to make of a failure that was seen at `failed`, and of which that much is in doubt.
+    pub fn judge(&self, now: Mono, failed: Mono, doubt: Doubt) -> Judged {
+        let trouble = match doubt {
+            Doubt::Nothing => None,
+            Doubt::Clock => self.clock_trouble(now),
+            Doubt::Network => {
+                let asked_since = self.round.is_some_and(|(began, _)| began >= failed);
+                if self.anchors > 0 && !asked_since {
+                    return Judged::Later;
+                }
+                self.network_trouble(now)
+            }
+        };
+        trouble.map_or(Judged::Theirs, Judged::Own)
     }
 }
 
@@ -188,7 +205,7 @@ mod tests {
     #[test]
     fn without_anchors_a_failure_is_the_targets() {
         let mut own = Own::new(0);
-        assert_eq!(own.judge(s(1), s(1), true), Judged::Theirs);
+        assert_eq!(own.judge(s(1), s(1), Doubt::Network), Judged::Theirs);
         assert!(!own.begin_round(s(1), true));
     }
 
@@ -197,16 +214,20 @@ mod tests {
         let mut own = Own::new(3);
         assert!(own.begin_round(s(1), true) && !own.begin_round(s(1), true));
         own.end_round(0);
-        assert_eq!(own.judge(s(2), s(2), true), Judged::Later, "the network may have gone in between");
+        assert_eq!(
+            own.judge(s(2), s(2), Doubt::Network),
+            Judged::Later,
+            "the network may have gone in between"
+        );
         assert!(own.begin_round(s(2), true));
         own.end_round(1);
-        assert_eq!(own.judge(s(2), s(2), true), Judged::Theirs);
+        assert_eq!(own.judge(s(2), s(2), Doubt::Network), Judged::Theirs);
         assert!(own.begin_round(s(4), true));
         own.end_round(2);
         let trouble = Trouble::Anchors { failed: 2, of: 3 };
-        assert_eq!(own.judge(s(4), s(4), true), Judged::Own(trouble.clone()));
+        assert_eq!(own.judge(s(4), s(4), Doubt::Network), Judged::Own(trouble.clone()));
         assert_eq!(own.trouble(s(4)), Some(trouble));
-        assert_eq!(own.judge(s(4), s(4), false), Judged::Theirs, "somebody answered");
+        assert_eq!(own.judge(s(4), s(4), Doubt::Nothing), Judged::Theirs, "somebody answered");
     }
 
     #[test]
@@ -222,13 +243,17 @@ mod tests {
     #[test]
     fn a_resolver_that_answers_nobody_is_ones_own_trouble() {
         let mut own = Own::new(0);
-        (0..7).for_each(|n| own.looked_up(s(n), false));
-        assert_eq!(own.trouble(s(7)), None, "too few to say");
-        own.looked_up(s(7), false);
-        assert_eq!(own.judge(s(8), s(8), true), Judged::Own(Trouble::Dns));
-        own.looked_up(s(8), true);
-        assert_eq!(own.trouble(s(8)), None);
-        assert_eq!(own.trouble(s(60)), None);
+        (0..20).for_each(|n| own.looked_up(s(n), n % 2, false));
+        assert_eq!(own.trouble(s(20)), None, "it may be these two names");
+        own.looked_up(s(20), 2, false);
+        assert_eq!(own.judge(s(20), s(20), Doubt::Network), Judged::Own(Trouble::Dns));
+        own.looked_up(s(21), 3, true);
+        assert_eq!(own.trouble(s(21)), None);
+        let mut few = Own::new(0);
+        (0..7).for_each(|n| few.looked_up(s(n), n, false));
+        assert_eq!(few.trouble(s(7)), None, "too few to say");
+        few.looked_up(s(7), 7, false);
+        assert_eq!((few.trouble(s(7)), few.trouble(s(60))), (Some(Trouble::Dns), None));
     }
 
     #[test]
@@ -238,7 +263,8 @@ mod tests {
         own.clock(s(2), Wall(101_900));
         assert_eq!(own.trouble(s(2)), None);
         own.clock(s(3), Wall(99_000));
-        assert_eq!(own.judge(s(3), s(3), false), Judged::Own(Trouble::Clock));
-        assert_eq!(own.judge(s(63), s(63), false), Judged::Theirs);
+        assert_eq!(own.judge(s(3), s(3), Doubt::Clock), Judged::Own(Trouble::Clock));
+        assert_eq!(own.judge(s(3), s(3), Doubt::Network), Judged::Theirs, "a connection needs no clock");
+        assert_eq!(own.judge(s(63), s(63), Doubt::Clock), Judged::Theirs);
     }
 }

@@ -38,14 +38,14 @@ pub(crate) async fn check(
         let (link, facts, read) = exchange(prober, &calls, url, &mut shared, notes, call, MAX_HELD).await?;
         if ask == Ask::Latest {
             notes.report.http = Some(facts);
-            notes.report.reused &= began_reused;
         }
+        // Its own calls share a connection; what counts is whether that was there before.
+        notes.report.reused = began_reused && notes.report.timings.connect_us.is_none();
         shared.0 = Some(link);
         let wall = notes.clock.wall();
         let seen = notes.report.evm.get_or_insert_with(|| Box::new(EvmFacts::default()));
         seen.take(ask, facts.status, &read.held, wall)?;
     }
-    notes.report.reused = began_reused && notes.report.timings.connect_us.is_none();
     if let Some(link) = shared.0 {
         keep(check, kept, link);
     }

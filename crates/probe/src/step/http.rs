@@ -31,7 +31,9 @@ pub(crate) async fn check(
     let ask = || request(check, url, check.method.clone(), check.body.clone());
     let (link, facts, read) = exchange(prober, check, url, kept, notes, ask, hold).await?;
     notes.report.http = Some(facts);
-    keep(check, kept, link);
+    if !facts.cut {
+        keep(check, kept, link);
+    }
     check.expect.judge(facts.status, &read.held)
 }
 

@@ -5,7 +5,9 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, Request, header};
 use tokio_tungstenite::{
     client_async_with_config,
-    tungstenite::{Error, Message, handshake::client::generate_key, protocol::WebSocketConfig},
+    tungstenite::{
+        Error, Message, error::ProtocolError, handshake::client::generate_key, protocol::WebSocketConfig,
+    },
 };
 
 use super::{Notes, connect::connect, http::AGENT, notes::Phase};
@@ -82,6 +84,8 @@ fn refused(error: &Error, notes: &mut Notes) -> Fault {
 
 fn failed(error: &Error) -> Fault {
     match error {
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => Fault::Truncated,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Fault::Closed,
         Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Fault::Closed,
         other => Fault::Malformed { why: other.to_string() },
     }

@@ -10,7 +10,8 @@ use std::{
 };
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore,
+    SignatureScheme,
     client::{
         Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -97,7 +98,7 @@ impl Witness {
         let (_, session) = stream.get_ref();
         let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
         let shaken = Shaken {
-            version: session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown"),
+            version: session.protocol_version().map_or("unknown", called),
             cipher: session.negotiated_cipher_suite().map(|s| format!("{:?}", s.suite())).unwrap_or_default(),
             alpn: session.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
             distrust: self.distrust(&chain, &name),
@@ -140,6 +141,16 @@ impl Witness {
             },
             other => Distrust::Other(other.to_string()),
         })
+    }
+}
+
+/// A version as people write it.
+fn called(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        // None other is spoken.
+        other => other.as_str().unwrap_or("unknown"),
     }
 }
 
