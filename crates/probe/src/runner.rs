@@ -115,12 +115,13 @@ impl Runner {
             tokio::select! {
                 biased;
                 () = &mut stop => return,
+                // Rare ones first: there may always be a check that has just ended.
+                _ = look.tick() => self.look(),
+                Some(answered) = self.round.join_next() => self.take_anchor(answered.unwrap_or(false)),
                 Some(ended) = self.under_way.join_next() => {
                     // Its task catches panics, and nothing aborts it before the runner ends.
                     ended.into_iter().for_each(|ended| self.take(ended));
                 }
-                Some(answered) = self.round.join_next() => self.take_anchor(answered.unwrap_or(false)),
-                _ = look.tick() => self.look(),
                 () = async {
                     match until {
                         Some(at) => sleep_until(at).await,

@@ -67,3 +67,31 @@ pub(crate) fn spread(text: &str) -> u64 {
     // Its low bits are poor for short texts that differ in the last letter.
     hash ^ (hash >> 29)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_host_s_checks_stay_with_one_worker() {
+        let planned = |number: usize| {
+            let target = format!("http://host-{}.example/{number}", number % 100);
+            let check = Arc::new(Check::new(target.parse().unwrap()));
+            Planned { number, check, every: Duration::from_secs(10), draw: spread(&target) }
+        };
+        let bounds = Bounds { concurrency: 10, per_host: 2 };
+        let plan = Plan { checks: (0..1_000).map(planned).collect(), anchors: Vec::new(), bounds };
+        let plans = plan.split(3);
+        let mut workers = BTreeMap::new();
+        for (worker, plan) in plans.iter().enumerate() {
+            assert_eq!(plan.bounds, Bounds { concurrency: 4, per_host: 2 });
+            assert!(plan.checks.len() > 200, "worker {worker} has {}", plan.checks.len());
+            for planned in &plan.checks {
+                assert_eq!(*workers.entry(planned.check.host()).or_insert(worker), worker);
+            }
+        }
+        assert_eq!(plans.iter().map(|plan| plan.checks.len()).sum::<usize>(), 1_000);
+    }
+}

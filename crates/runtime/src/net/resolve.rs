@@ -322,6 +322,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn whoever_asks_for_the_truth_is_told_of_a_failure() {
+        let bench = Bench::new();
+        let told = async || bench.resolver.told(&"node.test".into()).await.map(|all| all[0].to_string());
+        bench.says(20, Ok(vec!["192.0.2.1"]));
+        assert_eq!(told().await, Ok("192.0.2.1".to_owned()));
+        bench.says(20, Ok(vec![]));
+        assert_eq!(told().await, Ok("192.0.2.1".to_owned()), "it was told just now");
+        pass(RETRY).await;
+        assert_eq!(told().await, Err("the answer holds no address".into()));
+        assert_eq!(bench.asked.load(Ordering::Relaxed), 2);
+        // Those who connect go on with what they have.
+        bench.check(Some("192.0.2.1"), 0, 2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_hanging_resolver_is_waited_for_once() {
         let bench = Bench::new();
         bench.says(0, Ok(vec!["192.0.2.1"]));

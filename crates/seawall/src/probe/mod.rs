@@ -81,10 +81,10 @@ fn stage(args: &ProbeArgs) -> Result<(tokio::runtime::Runtime, Prober), ProbeErr
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|e| ProbeError::Setup(e.to_string()))?;
     // The clock's origin is one of the runtime's.
-    let _inside = runtime.enter();
+    let inside = runtime.enter();
     let machine = Machine::system(args.ca.as_deref(), Arc::new(Sockets::default()));
     let machine = machine.map_err(|e| ProbeError::Setup(e.to_string()))?;
-    drop(_inside);
+    drop(inside);
     Ok((runtime, Prober::new(machine.net, machine.clock)))
 }
 
