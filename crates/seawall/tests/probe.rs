@@ -22,18 +22,20 @@ struct Node {
     process: Child,
     at: String,
     /// Held, for a node that nobody listens to any more ends.
-    _said: BufReader<ChildStdout>,
+    said: BufReader<ChildStdout>,
 }
 
 impl Node {
     fn start(args: &[&str]) -> Self {
         let mut process =
             Command::new(anvil()).args(["--port", "0"]).args(args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let said = BufReader::new(process.stdout.take().unwrap());
+        let mut node = Self { process, at: String::new(), said };
         let mut line = String::new();
-        while said.read_line(&mut line).unwrap() > 0 {
+        while node.said.read_line(&mut line).unwrap() > 0 {
             if let Some(at) = line.trim_end().strip_prefix("Listening on ") {
-                return Self { process, at: at.to_owned(), _said: said };
+                node.at = at.to_owned();
+                return node;
             }
             line.clear();
         }

@@ -52,9 +52,10 @@ pub(super) fn report(check: &Check, report: &Report, colour: bool) -> String {
         let reused = if report.reused { ", over the connection of the last check" } else { "" };
         row(&mut facts, "address", &format!("{remote}{reused}"));
     }
-    if report.addresses.len() > 1 {
+    if report.addresses.len() > 1 || report.remote.is_none() && !report.addresses.is_empty() {
         let all: Vec<_> = report.addresses.iter().map(ToString::to_string).collect();
-        row(&mut facts, "of", &all.join(", "));
+        let name = if report.remote.is_some() { "of" } else { "addresses" };
+        row(&mut facts, name, &all.join(", "));
     }
     if let Some(http) = &report.http {
         let cut = if http.cut { " and more" } else { "" };
@@ -100,9 +101,10 @@ fn bars(text: &mut String, timings: &Timings) {
 
 fn dns(text: &mut String, dns: &DnsFacts) {
     let mut about = dns.rcode.clone();
-    let _ = write!(about, ", {} records", dns.answers.len());
+    let s = if dns.answers.len() == 1 { "" } else { "s" };
+    let _ = write!(about, ", {} record{s}", dns.answers.len());
     if let Some(ttl) = dns.ttl {
-        let _ = write!(about, ", for {} s", ttl);
+        let _ = write!(about, ", for {ttl} s");
     }
     if let Some(serial) = dns.serial {
         let _ = write!(about, ", serial {serial}");
