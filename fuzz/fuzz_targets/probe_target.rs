@@ -8,7 +8,7 @@ fuzz_target!(|text: &str| {
     if let Ok(target) = text.parse::<Target>() {
         let shown = target.to_string();
         assert!(shown.contains('…') || shown.parse::<Target>().is_ok(), "{shown}");
-        assert_eq!(target.url().is_some_and(|url| !url.path.expose().starts_with('/')), false);
+        assert!(target.url().is_none_or(|url| url.path.expose().starts_with('/')));
         let _ = Check::new(target).host();
     }
     if let Some(statuses) = Statuses::parse(text) {

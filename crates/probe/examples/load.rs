@@ -1,6 +1,6 @@
-//! How much many checks cost: `load serve ADDRESS` answers HTTP there (on ports from the one given, each with its own
-//! listener); `load run ADDRESS TARGETS SECONDS [reuse]` checks so many targets there, each every ten seconds, for so long,
-//! and tells what it cost and how late they were.
+//! How much many checks cost: `load serve ADDRESS [CA]` answers HTTP there (on ports from the one given, each with its own
+//! listener), over TLS if a file is named, to which its authority is written; `load run ADDRESS TARGETS SECONDS [reuse | CA]`
+//! checks so many targets there, each every ten seconds, for so long, and tells what it cost and how late they were.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring tool")]
 
