@@ -10,6 +10,7 @@ use seawall_gateway::estate::PoolKind;
 use seawall_model::{
     ComponentId, ComponentKind,
     estate::{Code, Need, Severity},
+    units::show_duration,
 };
 
 use crate::{
@@ -110,6 +111,11 @@ pub fn summary(estate: &Estate) -> String {
         let needs = estate.graph.needs(&id).map(need).unwrap_or_default();
         rows.push(["service".to_owned(), name.to_string(), owner, value, needs]);
     }
+    for probe in estate.probes.iter().flat_map(|section| &section.probes) {
+        let every = format!("every {}", show_duration(probe.every));
+        let target = probe.check.target.to_string();
+        rows.push(["probe".to_owned(), probe.name.to_string(), probe.of.to_string(), every, target]);
+    }
     let warned = match estate.report.warnings() {
         0 => String::new(),
         _ => format!(", with {}", estate.report.count()),
@@ -160,6 +166,15 @@ mod tests {
         assert_eq!(code, exit::VALID);
         insta::assert_snapshot!(shown);
         assert_eq!(check(STARTER, true, true), ("[]\n".to_owned(), exit::VALID));
+    }
+
+    #[test]
+    fn probes_are_summed_up() {
+        let (shown, code) = check("[probes.shop]\ntarget = \"https://shop.example/a?b\"", false, true);
+        assert_eq!(code, exit::VALID, "{shown}");
+        let row = "probe  shop  service:shop  every 10s  https://shop.example/a";
+        let squeezed = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed.contains(&row.split_whitespace().collect::<Vec<_>>().join(" ")), "{shown}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod key;
 pub mod log;
 pub mod operate;
 pub mod output;
+pub mod probe;
 pub mod run;
 pub mod schema;
 pub mod version;

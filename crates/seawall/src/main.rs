@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, detect, explain, import, init, key, log, operate, output, run, schema, version};
+use seawall::{
+    check, demo, detect, explain, import, init, key, log, operate, output, probe, run, schema, version,
+};
 use seawall_runtime::disk::SystemDisk;
 
 /// A request makes some twenty allocations, which the system's allocator makes dearer by a twentieth of the request. Without
@@ -31,6 +33,7 @@ enum Command {
     Import(import::ImportArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Probe(probe::ProbeArgs),
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
     Status(operate::StatusArgs),
@@ -74,6 +77,9 @@ fn main() -> ExitCode {
         Command::Explain(args) => {
             written(run::surroundings(&SystemDisk, |with| explain::run(&args, with, out)))
         }
+        Command::Probe(args) => written(run::surroundings(&SystemDisk, |with| {
+            probe::run(&args, with, output::colour_stdout(), out)
+        })),
         Command::Status(args) => operated(&args.ask, &operate::Order::Status, out),
         Command::Cordon(args) => operated(&args.ask, &args.order(true), out),
         Command::Uncordon(args) => operated(&args.ask, &args.order(false), out),

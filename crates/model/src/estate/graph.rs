@@ -136,6 +136,14 @@ impl Graph {
         read
     }
 
+    /// Declares a service that something other than `[services]` speaks of, and that needs nothing. What
+    /// [`Graph::add_services`] says of it later stands.
+    pub fn add_service(&mut self, name: &Name) {
+        self.needs.insert(ComponentId::new(ComponentKind::Service, name), Need::All(Vec::new()));
+        let service = Service { owner: None, value: None, objective: None };
+        self.services.insert(name.clone(), service);
+    }
+
     /// Declares services and resolves what they need. To be called last.
     pub fn add_services(&mut self, services: &Table<RawService>, problems: &mut Problems) {
         if let Some((_, beyond)) = services.iter().nth(Self::MAX_SERVICES) {

@@ -6,12 +6,14 @@ mod resolve;
 pub mod server_tls;
 pub mod sim;
 pub mod sockets;
+mod steps;
 pub mod system;
 mod tls;
+mod witness;
 
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -23,6 +25,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
+
+pub use steps::{Datagrams, LookupError};
+pub use tls::TlsError;
+pub use witness::{Distrust, Shaken};
 
 /// A byte stream that is neither a plain TCP socket nor TLS over one: a simulated one.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -82,6 +88,27 @@ pub trait Net: Send + Sync + 'static {
     /// Listens at `at`. With `shared`, several listeners may bind the address (`SO_REUSEPORT`) and the
     /// kernel spreads connections over them.
     fn listen(&self, at: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>>;
+
+    /// The addresses of `host` as they are told now (an answer may be a second old): unlike
+    /// [`connect`](Self::connect), never the last good ones in place of a failure. Never empty.
+    fn look_up<'a>(&'a self, host: &'a Arc<str>) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>>;
+
+    /// A fresh TCP connection to whichever of the addresses answers first, tried in that order a while after one
+    /// another, and which one it is. The caller sets the time limit.
+    fn dial<'a>(&'a self, to: &'a [SocketAddr]) -> BoxFuture<'a, io::Result<(Conn, SocketAddr)>>;
+
+    /// Shakes hands (TLS) over a connection with the server of that name, offering the protocols of `alpn`, and tells
+    /// what was shown. **The caller looks at [`Shaken::distrust`] before it sends anything.** A simulated
+    /// connection stays in the clear, and nothing is told.
+    fn shake<'a>(
+        &'a self,
+        conn: Conn,
+        name: &'a str,
+        alpn: &'a [Arc<str>],
+    ) -> BoxFuture<'a, io::Result<(Conn, Option<Shaken>)>>;
+
+    /// A fresh socket for datagrams (UDP) to that address.
+    fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>>;
 }
 
 impl AsyncRead for Conn {

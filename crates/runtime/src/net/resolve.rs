@@ -61,8 +61,30 @@ struct Known {
     /// Until when `good` is used without asking.
     settled: Instant,
     used: Instant,
+    /// What the last lookup came to, good or bad, and when.
+    last: Option<(Instant, Answer)>,
     /// One lookup a name at a time; the blocking threads under it are few.
-    under_way: Option<(Instant, Shared<BoxFuture<'static, Answer>>)>,
+    under_way: Option<UnderWay>,
+}
+
+/// A lookup, and when it was begun.
+type UnderWay = (Instant, Shared<BoxFuture<'static, Answer>>);
+
+/// What is known of a name, used now; the one longest unused makes room for a new one.
+fn entry<'a>(names: &'a mut BTreeMap<Arc<str>, Known>, host: &Arc<str>, now: Instant) -> &'a mut Known {
+    if !names.contains_key(host) && names.len() >= MAX_NAMES {
+        let oldest = names.iter().min_by_key(|(_, k)| k.used).map(|(name, _)| name.clone());
+        oldest.and_then(|name| names.remove(&name));
+    }
+    let entry = names.entry(host.clone()).or_insert_with(|| Known {
+        good: Vec::new(),
+        settled: now,
+        used: now,
+        last: None,
+        under_way: None,
+    });
+    entry.used = now;
+    entry
 }
 
 impl Resolver {
@@ -105,39 +127,53 @@ impl Resolver {
     fn ask(&self, host: &Arc<str>) -> Asked {
         let now = Instant::now();
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if !names.contains_key(host) && names.len() >= MAX_NAMES {
-            let oldest = names.iter().min_by_key(|(_, k)| k.used).map(|(name, _)| name.clone());
-            oldest.and_then(|name| names.remove(&name));
-        }
-        let entry = names.entry(host.clone()).or_insert_with(|| Known {
-            good: Vec::new(),
-            settled: now,
-            used: now,
-            under_way: None,
-        });
-        entry.used = now;
+        let entry = entry(&mut names, host, now);
         if !entry.good.is_empty() && now < entry.settled {
             return Asked::Settled(entry.good.clone());
         }
+        let (began, lookup) = self.under_way(entry, host, now);
+        Asked::UnderWay { known: !entry.good.is_empty(), began, lookup }
+    }
+
+    /// The lookup of a name that is under way, begun now if there is none.
+    fn under_way(&self, entry: &mut Known, host: &Arc<str>, now: Instant) -> UnderWay {
         // A lookup that nobody has polled for so long would give addresses as old as itself.
         if entry.under_way.as_ref().is_some_and(|(began, _)| now.duration_since(*began) > FRESH) {
             entry.under_way = None;
         }
-        let (began, lookup) = entry
-            .under_way
-            .get_or_insert_with(|| {
-                let answer = (self.lookup)(host.clone()).map(|answer| match answer {
-                    Ok(addresses) if addresses.is_empty() => Err("the answer holds no address".into()),
-                    Ok(mut addresses) => {
-                        addresses.truncate(MAX_ADDRESSES);
-                        Ok(addresses)
-                    }
-                    Err(e) => Err(e.to_string().into()),
-                });
-                (now, answer.boxed().shared())
-            })
-            .clone();
-        Asked::UnderWay { known: !entry.good.is_empty(), began, lookup }
+        let begin = || {
+            let answer = (self.lookup)(host.clone()).map(|answer| match answer {
+                Ok(addresses) if addresses.is_empty() => Err("the answer holds no address".into()),
+                Ok(mut addresses) => {
+                    addresses.truncate(MAX_ADDRESSES);
+                    Ok(addresses)
+                }
+                Err(e) => Err(e.to_string().into()),
+            });
+            (now, answer.boxed().shared())
+        };
+        entry.under_way.get_or_insert_with(begin).clone()
+    }
+
+    /// What is said of `host` now, good or bad: an answer of at most [`RETRY`] ago, and never the last good addresses in
+    /// place of a failure.
+    pub(super) async fn told(&self, host: &Arc<str>) -> Answer {
+        if let Ok(literal) = host.parse() {
+            return Ok(vec![literal]);
+        }
+        let (began, lookup) = {
+            let now = Instant::now();
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = entry(&mut names, host, now);
+            match &entry.last {
+                Some((at, answer)) if now.duration_since(*at) < RETRY => return answer.clone(),
+                Some(_) | None => self.under_way(entry, host, now),
+            }
+        };
+        let answer = lookup.await;
+        // For those who connect: what they go on with is theirs to know.
+        let _ = self.answered(host, began, answer.clone());
+        answer
     }
 
     /// The lookup is taking too long and is left to those who come later; the last good addresses serve.
@@ -161,6 +197,9 @@ impl Resolver {
         };
         // The first to see the answer books it; the others only read what it came to.
         let first = known.under_way.take_if(|(b, _)| *b == began).is_some();
+        if first {
+            known.last = Some((now, answer.clone()));
+        }
         let good = match &answer {
             Ok(addresses) => {
                 if first {
@@ -280,6 +319,21 @@ mod tests {
         pass(RETRY).await;
         bench.says(5, Ok(vec!["192.0.2.9"]));
         bench.check(Some("192.0.2.9"), 5, 5).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_for_the_truth_is_told_of_a_failure() {
+        let bench = Bench::new();
+        let told = async || bench.resolver.told(&"node.test".into()).await.map(|all| all[0].to_string());
+        bench.says(20, Ok(vec!["192.0.2.1"]));
+        assert_eq!(told().await, Ok("192.0.2.1".to_owned()));
+        bench.says(20, Ok(vec![]));
+        assert_eq!(told().await, Ok("192.0.2.1".to_owned()), "it was told just now");
+        pass(RETRY).await;
+        assert_eq!(told().await, Err("the answer holds no address".into()));
+        assert_eq!(bench.asked.load(Ordering::Relaxed), 2);
+        // Those who connect go on with what they have.
+        bench.check(Some("192.0.2.1"), 0, 2).await;
     }
 
     #[tokio::test(start_paused = true)]

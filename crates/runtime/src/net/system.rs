@@ -1,6 +1,12 @@
 //! The system's network: TCP, and TLS over it.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use rustls::RootCertStore;
@@ -9,7 +15,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use super::tls::TlsError;
-use super::{Conn, Endpoint, Listener, Net, dial::race, resolve::Resolver, sockets::Sockets, tls};
+use super::{
+    Conn, Datagrams, Endpoint, Listener, LookupError, Net, Shaken, dial::race, resolve::Resolver,
+    sockets::Sockets, steps, tls, witness::Witness,
+};
 use crate::metrics::Metrics;
 
 /// Connections the kernel completes before we accept them (it caps this at `net.core.somaxconn`).
@@ -29,6 +38,7 @@ pub struct SystemNet {
     resolver: Resolver,
     tls: TlsConnector,
     roots: RootCertStore,
+    witness: Witness,
     sockets: Arc<Sockets>,
 }
 
@@ -42,7 +52,8 @@ impl SystemNet {
         });
         let roots = tls::roots(ca_bundle)?;
         let tls = Arc::new(tls::config(roots.clone())?).into();
-        Ok(Self { resolver, tls, roots, sockets })
+        let witness = Witness::new(roots.clone())?;
+        Ok(Self { resolver, tls, roots, witness, sockets })
     }
 }
 
@@ -70,6 +81,40 @@ impl Net for SystemNet {
             None => listener(at, shared).map_err(what)?,
         };
         self.sockets.keep(socket).map_err(what)
+    }
+
+    fn look_up<'a>(&'a self, host: &'a Arc<str>) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>> {
+        Box::pin(async move { self.resolver.told(host).await.map_err(|e| LookupError::of_system(&e)) })
+    }
+
+    fn dial<'a>(&'a self, to: &'a [SocketAddr]) -> BoxFuture<'a, io::Result<(Conn, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, at) = match to {
+                [only] => (TcpStream::connect(*only).await?, *only),
+                many => {
+                    let addresses: Vec<IpAddr> = many.iter().map(SocketAddr::ip).collect();
+                    let port = many.first().map_or(0, SocketAddr::port);
+                    let stream = race(&addresses, |ip| TcpStream::connect(SocketAddr::new(ip, port))).await?;
+                    let at = stream.peer_addr()?;
+                    (stream, at)
+                }
+            };
+            stream.set_nodelay(true)?;
+            Ok((Conn::Tcp(stream), at))
+        })
+    }
+
+    fn shake<'a>(
+        &'a self,
+        conn: Conn,
+        name: &'a str,
+        alpn: &'a [Arc<str>],
+    ) -> BoxFuture<'a, io::Result<(Conn, Option<Shaken>)>> {
+        Box::pin(self.witness.shake(conn, name, alpn))
+    }
+
+    fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        Box::pin(steps::datagrams(to))
     }
 }
 

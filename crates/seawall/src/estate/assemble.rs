@@ -39,6 +39,7 @@ pub(super) fn assemble(files: Files, with: &Surroundings<'_>) -> Result<Estate, 
             telemetry: judged.telemetry,
             gateway: judged.gateway,
             journal: judged.journal,
+            probes: judged.probes,
             graph: judged.graph,
             files: noted.into_inner().into_iter().collect(),
             digest,
@@ -63,6 +64,8 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
         many(&mut all.teams, root.teams, "team", problems);
         many(&mut all.services, root.services, "service", problems);
         many(&mut all.pools, root.pools, "pool", problems);
+        many(&mut all.probes, root.probes, "probe", problems);
+        one(&mut all.watch, root.watch, "watch", problems);
     }
     all
 }
@@ -103,6 +106,7 @@ struct Judged {
     telemetry: TelemetrySection,
     gateway: Option<gateway::GatewaySection>,
     journal: Option<seawall_journal::estate::JournalSection>,
+    probes: Option<seawall_probe::estate::ProbesSection>,
     graph: Graph,
 }
 
@@ -122,7 +126,12 @@ fn judge(
     graph.add_providers(&root.providers, problems);
     let listen = root.listen.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     let gateway = gateway(root, &listen, with.cores, &mut graph, &resolve, problems);
+    // A probe without `of` speaks of the service of its own name.
+    let probed = root.probes.iter().filter(|(_, probe)| probe.value.of.is_none());
+    probed.for_each(|(name, _)| graph.add_service(name));
     graph.add_services(&root.services, problems);
+    let watch = root.watch.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
+    let probes = seawall_probe::estate::validate(&root.probes, &watch, &graph, &resolve, problems);
     let journal = root.journal.as_ref().map(|at| at.value.validate(problems));
     let admin_token = admin_token(&listen, &resolve, problems);
     let log = root.log.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
@@ -143,6 +152,7 @@ fn judge(
             Some(good) => Some(good?),
             None => None,
         },
+        probes: probes?,
         graph,
     })
 }

@@ -12,6 +12,7 @@ use std::{env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
 use seawall_gateway::estate::GatewaySection;
 use seawall_journal::estate::JournalSection;
 use seawall_model::{Name, Secret, estate::Graph};
+use seawall_probe::estate::ProbesSection;
 use seawall_runtime::disk::Disk;
 
 pub use report::Report;
@@ -35,6 +36,8 @@ pub struct Estate {
     pub gateway: Option<GatewaySection>,
     /// The journal, if there is to be one.
     pub journal: Option<JournalSection>,
+    /// The probes, if there are any.
+    pub probes: Option<ProbesSection>,
     /// Every component and what it needs.
     pub graph: Graph,
     /// Files and directories it was read from, secrets' included: a change to any of them may change it.

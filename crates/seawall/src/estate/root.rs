@@ -10,6 +10,7 @@ use seawall_model::{
     section,
     units::Percent,
 };
+use seawall_probe::estate::raw::{RawProbe, RawWatch};
 use serde_json::{Value, json};
 
 section! {
@@ -39,6 +40,10 @@ section! {
         services: Table<RawService>, default({});
         /// Interchangeable upstreams, each pool behind one route.
         pools: Table<RawPool>, default({});
+        /// What is checked again and again.
+        probes: Table<RawProbe>, default({});
+        /// What holds for all probes.
+        watch: At<RawWatch>, optional;
     }
 }
 

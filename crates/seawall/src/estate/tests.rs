@@ -2,6 +2,7 @@
 
 mod front;
 mod paths;
+mod probes;
 mod schema;
 
 use std::{collections::BTreeMap, env::VarError, path::Path, time::Duration};

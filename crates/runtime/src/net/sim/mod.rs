@@ -17,7 +17,7 @@ mod tests;
 use std::{
     future::poll_fn,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
     time::Duration,
@@ -30,7 +30,7 @@ use self::{
     stream::SimStream,
     world::{Arrival, HostId, ListenerId, Side, Wakes, World},
 };
-use super::{Conn, Endpoint, Listener, Net};
+use super::{Conn, Datagrams, Endpoint, Listener, LookupError, Net, Shaken};
 use crate::random::Seed;
 
 /// The time bytes take from one host to another.
@@ -150,6 +150,38 @@ impl Net for SimHost {
     fn listen(&self, at: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>> {
         let (id, port) = self.net.lock().listen(self.host, at.port(), shared)?;
         Ok(Box::new(SimListener { net: self.net.clone(), id, at: SocketAddr::new(at.ip(), port) }))
+    }
+
+    fn look_up<'a>(&'a self, host: &'a Arc<str>) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>> {
+        Box::pin(async move {
+            let literal: Option<IpAddr> = host.parse().ok();
+            let address = literal.or_else(|| self.net.lock().address(host));
+            address.map(|address| vec![address]).ok_or(LookupError::NoSuchName)
+        })
+    }
+
+    /// The first of the addresses: a simulated host has but one.
+    fn dial<'a>(&'a self, to: &'a [SocketAddr]) -> BoxFuture<'a, io::Result<(Conn, SocketAddr)>> {
+        Box::pin(async move {
+            let first = *to.first().ok_or(io::ErrorKind::NotFound)?;
+            let host = self.net.lock().name(first.ip()).ok_or(io::ErrorKind::HostUnreachable)?;
+            let to = Endpoint { host, port: first.port(), tls: false, credentials: None };
+            Ok((self.connect(&to).await?, first))
+        })
+    }
+
+    fn shake<'a>(
+        &'a self,
+        conn: Conn,
+        _name: &'a str,
+        _alpn: &'a [Arc<str>],
+    ) -> BoxFuture<'a, io::Result<(Conn, Option<Shaken>)>> {
+        Box::pin(async move { Ok((conn, None)) })
+    }
+
+    /// Datagrams are not simulated.
+    fn datagrams(&self, _to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
 

@@ -135,6 +135,17 @@ impl World {
         id
     }
 
+    /// The address of a host that is there.
+    pub(super) fn address(&self, name: &str) -> Option<IpAddr> {
+        self.by_name.get(name).map(|id| self.hosts[*id].address)
+    }
+
+    /// Whose address it is.
+    pub(super) fn name(&self, address: IpAddr) -> Option<Arc<str>> {
+        let of = |id: &HostId| self.hosts[*id].address == address;
+        self.by_name.iter().find(|(_, id)| of(id)).map(|(name, _)| name.clone())
+    }
+
     pub(super) fn link(&mut self, a: HostId, b: HostId, latency: Latency) {
         self.links.insert((a.min(b), a.max(b)), latency);
     }

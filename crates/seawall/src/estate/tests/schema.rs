@@ -49,6 +49,9 @@ fn schema_and_decoder_agree() {
         "pools.p = { kind = 'http', retry_methods = ['GET'] }",
         "limits = { idle = '1h30m', request_body = '1.5MiB' }",
         "journal = { dir = 'x', queue = 100 }",
+        "probes.p = { target = 'https://a.example/', expect = { status = 200, json = { pointer = '/a', equals = true } } }",
+        "probes.p = { target = 'env:NODE', of = 'service:s', fresh = false, expect = { status = '2xx, 301' } }",
+        "watch = { anchors = ['tcp://1.1.1.1:443'], vantage = 'eu-1', concurrency = 10 }",
     ] {
         agree(good, true);
     }
@@ -76,6 +79,14 @@ fn schema_and_decoder_agree() {
         "services.s.needs = 1",
         "services.s = { needs = { all = [] }, value = '120k' }",
         "providers = []",
+        "probes.p = {}",
+        "probes.p = { target = 1 }",
+        "probes.p = { target = 'https://a', every = '1 minute' }",
+        "probes.p = { target = 'https://a', expect = { status = 'ok' } }",
+        "probes.p = { target = 'https://a', expect = { status = 99 } }",
+        "probes.p = { target = 'https://a', expect = { json = { pointer = '/a' } } }",
+        "probes.p = { target = 'https://a', expect = { json = { pointer = '/a', equals = [1] } } }",
+        "watch.anchors = 'tcp://1.1.1.1:443'",
         "include = 'x'",
     ] {
         agree(bad, false);

@@ -1,0 +1,13 @@
+//! What to check, what was found and what is wrong with it: no clock, no network.
+
+pub mod answer;
+pub mod certificate;
+pub mod check;
+pub mod dns;
+pub mod evm;
+pub mod expect;
+pub mod fault;
+pub mod own;
+pub mod report;
+pub mod schedule;
+pub mod target;

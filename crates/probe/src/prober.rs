@@ -1,0 +1,56 @@
+//! Makes a check.
+
+use std::sync::Arc;
+
+use seawall_runtime::{clock::Clock, net::Net};
+use tokio::time::timeout;
+
+use crate::{
+    core::{check::Check, fault::Fault, report::Report, target::Target},
+    step::{self, Link, Notes},
+};
+
+/// Makes checks.
+pub struct Prober {
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) clock: Clock,
+}
+
+/// The connection of a check that is not made over a fresh one each time.
+#[derive(Default)]
+pub struct Kept(pub(crate) Option<Box<Link>>);
+
+impl Prober {
+    /// A prober on that network.
+    pub fn new(net: Arc<dyn Net>, clock: Clock) -> Self {
+        Self { net, clock }
+    }
+
+    /// Makes the check, within its time, and tells what was found. What `kept` holds is used if the check allows it.
+    ///
+    /// Cancelled, it leaves `kept` empty.
+    pub async fn perform(&self, check: &Check, kept: &mut Kept) -> Report {
+        let mut notes = Notes::new(self.clock);
+        let fault = match timeout(check.timeout, self.steps(check, kept, &mut notes)).await {
+            Ok(done) => done.err(),
+            Err(_) => Some(notes.late()),
+        };
+        notes.close(fault)
+    }
+
+    async fn steps(&self, check: &Check, kept: &mut Kept, notes: &mut Notes) -> Result<(), Fault> {
+        match &check.target {
+            Target::Http(url) => step::http::check(self, check, url, kept, notes).await,
+            // The rarer ones are larger, and would make every check's task as large as they are.
+            Target::Evm(url) => Box::pin(step::evm::check(self, check, url, kept, notes)).await,
+            Target::WebSocket(url) => Box::pin(step::socket::check(self, check, url, notes)).await,
+            Target::Dns(question) => Box::pin(step::dns::check(self, check, question, notes)).await,
+            Target::Tcp(to) => Box::pin(step::talk::tcp(self, check, to, notes)).await,
+            Target::Tls(to) => Box::pin(step::talk::tls(self, check, to, notes)).await,
+            Target::Smtp(to) => Box::pin(step::talk::smtp(self, check, to, notes)).await,
+            Target::Redis(to) => Box::pin(step::talk::redis(self, check, to, notes)).await,
+            Target::Postgres(to) => Box::pin(step::talk::postgres(self, check, to, notes)).await,
+            Target::Nats(to) => Box::pin(step::talk::nats(self, check, to, notes)).await,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A request over HTTP/1.1, and what its answer is worth.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::{
+    Notes,
+    connect::connect,
+    link::{Link, MAX_HELD, NoHead, Read},
+    notes::Phase,
+};
+use crate::{
+    core::{check::Check, fault::Fault, report::HttpFacts, target::Url},
+    prober::{Kept, Prober},
+};
+
+/// What servers are told of who asks.
+pub(crate) const AGENT: &str = concat!("seawall-probe/", env!("CARGO_PKG_VERSION"));
+
+/// Makes the check.
+pub(crate) async fn check(
+    prober: &Prober,
+    check: &Check,
+    url: &Url,
+    kept: &mut Kept,
+    notes: &mut Notes,
+) -> Result<(), Fault> {
+    let hold = if check.expect.wants_body() { MAX_HELD } else { 0 };
+    let ask = || request(check, url, check.method.clone(), check.body.clone());
+    let (link, facts, read) = exchange(prober, check, url, kept, notes, ask, hold).await?;
+    notes.report.http = Some(facts);
+    if !facts.cut {
+        keep(check, kept, link);
+    }
+    check.expect.judge(facts.status, &read.held)
+}
+
+/// Keeps a connection for the next time, if the check is not to be made afresh.
+pub(crate) fn keep(check: &Check, kept: &mut Kept, link: Box<Link>) {
+    if !check.fresh {
+        kept.0 = Some(link);
+    }
+}
+
+/// One request and its answer, over what is kept if that still lives, else over a fresh connection.
+pub(crate) async fn exchange(
+    prober: &Prober,
+    check: &Check,
+    url: &Url,
+    kept: &mut Kept,
+    notes: &mut Notes,
+    request: impl Fn() -> Result<Request<Full<Bytes>>, Fault>,
+    hold: usize,
+) -> Result<(Box<Link>, HttpFacts, Read), Fault> {
+    let mut old = kept.0.take().filter(|_| !check.fresh);
+    if let Some(link) = &mut old
+        && !link.is_alive().await
+    {
+        old = None;
+    }
+    if let Some(mut link) = old {
+        notes.begin(Phase::Answer);
+        match link.head(request()?).await {
+            Ok(answer) => {
+                notes.report.reused = true;
+                return body(link, answer, notes, hold).await;
+            }
+            // It was closed just when it was to be used, which is no fault: a fresh one tells.
+            Err(NoHead::Closed) => notes.report.timings.first_byte_us = None,
+            Err(bad @ NoHead::Bad(_)) => return Err(bad.fault()),
+        }
+    }
+    let conn = connect(prober, check, &url.endpoint, notes).await?;
+    let mut link = Box::new(Link::start(conn).await?);
+    notes.begin(Phase::Answer);
+    let answer = link.head(request()?).await.map_err(NoHead::fault)?;
+    body(link, answer, notes, hold).await
+}
+
+async fn body(
+    mut link: Box<Link>,
+    answer: Response<Incoming>,
+    notes: &mut Notes,
+    hold: usize,
+) -> Result<(Box<Link>, HttpFacts, Read), Fault> {
+    notes.begin(Phase::Body);
+    let version = match answer.version() {
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    };
+    let status = answer.status().as_u16();
+    let mut facts = HttpFacts { version, status, bytes: 0, cut: false };
+    // Noted already, for the case that the body does not end.
+    notes.report.http = Some(facts);
+    let read = link.body(answer.into_body(), hold).await?;
+    notes.end();
+    facts.bytes = read.bytes;
+    facts.cut = read.cut;
+    Ok((link, facts, read))
+}
+
+/// The request, with the headers of the check. What the check says of a header stands.
+pub(crate) fn request(
+    check: &Check,
+    url: &Url,
+    method: Method,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, Fault> {
+    let bad = |_| Fault::Malformed { why: "the target makes no request".to_owned() };
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::try_from(url.path.expose()).map_err(|e| bad(e.to_string()))?;
+    let headers = request.headers_mut();
+    headers.clone_from(&check.headers);
+    let host = || HeaderValue::from_str(&url.host).map_err(|e| bad(e.to_string()));
+    if !headers.contains_key(header::HOST) {
+        headers.insert(header::HOST, host()?);
+    }
+    if !headers.contains_key(header::USER_AGENT) {
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+    }
+    if !headers.contains_key(header::ACCEPT) {
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    }
+    if check.fresh {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(request)
+}

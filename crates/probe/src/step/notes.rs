@@ -1,0 +1,76 @@
+//! What is noted while a check is made.
+
+use seawall_model::Mono;
+use seawall_runtime::clock::Clock;
+
+use crate::core::{
+    fault::Fault,
+    report::{Report, micros},
+};
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Dns,
+    Connect,
+    Tls,
+    Answer,
+    Body,
+}
+
+/// What has been noted so far.
+pub(crate) struct Notes {
+    pub(crate) report: Report,
+    pub(crate) clock: Clock,
+    began: Mono,
+    under_way: Option<(Phase, Mono)>,
+}
+
+impl Notes {
+    /// Notes on what begins now.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { report: Report::new(clock.wall()), clock, began: clock.mono(), under_way: None }
+    }
+
+    /// A phase begins, and the one before it ends. Times of the same phase add up.
+    pub(crate) fn begin(&mut self, phase: Phase) {
+        let now = self.end();
+        self.under_way = Some((phase, now));
+    }
+
+    /// The phase under way ends.
+    pub(crate) fn end(&mut self) -> Mono {
+        let now = self.clock.mono();
+        if let Some((phase, since)) = self.under_way.take() {
+            let timings = &mut self.report.timings;
+            let slot = match phase {
+                Phase::Dns => &mut timings.dns_us,
+                Phase::Connect => &mut timings.connect_us,
+                Phase::Tls => &mut timings.tls_us,
+                Phase::Answer => &mut timings.first_byte_us,
+                Phase::Body => &mut timings.body_us,
+            };
+            *slot = Some(slot.unwrap_or(0).saturating_add(micros(now.since(since))));
+        }
+        now
+    }
+
+    /// Time is up: what that says depends on what was under way.
+    pub(crate) fn late(&self) -> Fault {
+        match self.under_way {
+            Some((Phase::Dns, _)) => Fault::DnsTimeout,
+            Some((Phase::Connect, _)) | None => Fault::ConnectTimeout,
+            Some((Phase::Tls, _)) => Fault::TlsTimeout,
+            Some((Phase::Answer, _)) => Fault::AnswerTimeout,
+            Some((Phase::Body, _)) => Fault::BodyTimeout,
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn close(mut self, fault: Option<Fault>) -> Report {
+        let now = self.end();
+        self.report.timings.total_us = micros(now.since(self.began));
+        self.report.fault = fault;
+        self.report
+    }
+}

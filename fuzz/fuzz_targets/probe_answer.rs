@@ -1,0 +1,45 @@
+//! Any bytes as what a target answers: nothing panics, no answer takes more bytes than there are, and what is told of a
+//! server is fit for a terminal.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use seawall_model::Wall;
+use seawall_probe::{
+    Expect,
+    core::{
+        answer::{Progress, Said, nats, postgres, redis, smtp},
+        certificate::Certificate,
+        dns,
+        evm::{Ask, EvmFacts},
+        expect::JsonValue,
+        target::RecordKind,
+    },
+};
+
+fuzz_target!(|bytes: &[u8]| {
+    for read in [smtp::reply, redis::answer, postgres::answer, nats::greeting, nats::pong] {
+        if let Progress::Whole(length, said) = read(bytes) {
+            assert!(length <= bytes.len());
+            if let Said::Good(text) | Said::Bad(text) = said {
+                assert!(!text.contains(char::is_control));
+            }
+        }
+    }
+    let mut facts = EvmFacts::default();
+    for ask in Ask::ALL {
+        let _ = facts.take(ask, 200, bytes, Wall(0));
+    }
+    let _ = facts.judge(&Expect::default());
+    let json = JsonValue { pointer: "/a/0".to_owned(), equals: 1.into() };
+    let expect = Expect { contains: Some("a".to_owned()), json: Some(json), ..Expect::default() };
+    let _ = expect.judge(200, bytes);
+    let _ = Certificate::read(bytes);
+    let asked = dns::question(7, "shop.example", RecordKind::Soa).expect("a name that fits");
+    // Nearly any bytes are another question's answer; those after the question are what there is to read.
+    let answer = [&asked[..2], &[0x81, 0x80, 0, 1, 0, 2, 0, 1, 0, 0], &asked[12..30], bytes].concat();
+    for message in [bytes, &answer] {
+        if let dns::Read::Answer(answer) = dns::read(&asked, message, RecordKind::Soa) {
+            let _ = answer.judge("shop.example", &[]);
+        }
+    }
+});
