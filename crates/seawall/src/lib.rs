@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod demo;
 pub mod estate;
 pub mod explain;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod key;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser, Subcommand};
-use seawall::{check, demo, explain, import, init, key, log, operate, output, run, schema, version};
+use seawall::{check, demo, explain, history, import, init, key, log, operate, output, run, schema, version};
 use seawall_runtime::disk::SystemDisk;
 
 /// A request makes some twenty allocations, which the system's allocator makes dearer by a twentieth of the request. Without
@@ -41,6 +41,7 @@ enum Command {
     Mode(operate::ModeArgs),
     Demo(demo::DemoArgs),
     Log(log::LogArgs),
+    History(history::HistoryArgs),
     Key(key::KeyArgs),
     /// Prints shell completions
     #[command(after_help = "EXAMPLE\n  seawall completions bash > /etc/bash_completion.d/seawall")]
@@ -87,6 +88,11 @@ fn main() -> ExitCode {
             let (err, terminal) = (&mut io::stderr(), io::stderr().is_terminal());
             let mut scene = log::scene(Arc::new(SystemDisk), out, err, terminal);
             written(run::surroundings(&SystemDisk, |with| log::run(&args, with, &mut scene)))
+        }
+        Command::History(args) => {
+            let (now, terminal) =
+                (seawall_runtime::clock::Clock::system().wall(), io::stderr().is_terminal());
+            written(history::run(&args, now, out, &mut io::stderr(), terminal))
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seawall", out);
