@@ -6,6 +6,7 @@ pub mod demo;
 pub mod detect;
 pub mod estate;
 pub mod explain;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod key;

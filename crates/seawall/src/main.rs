@@ -8,7 +8,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 use seawall::{
-    check, demo, detect, explain, import, init, key, log, operate, output, probe, run, schema, version,
+    check, demo, detect, explain, history, import, init, key, log, operate, output, probe, run, schema, version,
 };
 use seawall_runtime::disk::SystemDisk;
 
@@ -45,6 +45,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Detect(detect::DetectArgs),
     Log(log::LogArgs),
+    History(history::HistoryArgs),
     Key(key::KeyArgs),
     /// Prints shell completions
     #[command(after_help = "EXAMPLE\n  seawall completions bash > /etc/bash_completion.d/seawall")]
@@ -99,6 +100,11 @@ fn main() -> ExitCode {
             let (err, terminal) = (&mut io::stderr(), io::stderr().is_terminal());
             let mut scene = log::scene(Arc::new(SystemDisk), out, err, terminal);
             written(run::surroundings(&SystemDisk, |with| log::run(&args, with, &mut scene)))
+        }
+        Command::History(args) => {
+            let (now, terminal) =
+                (seawall_runtime::clock::Clock::system().wall(), io::stderr().is_terminal());
+            written(history::run(&args, now, out, &mut io::stderr(), terminal))
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seawall", out);
