@@ -214,7 +214,9 @@ mod tests {
 
     #[test]
     fn component_ids_survive_the_round_trip() {
-        for text in ["service:deposits", "upstream:ethereum/alchemy", "region:aws/us-east-1", "sequencer:base/a"] {
+        for text in
+            ["service:deposits", "upstream:ethereum/alchemy", "region:aws/us-east-1", "sequencer:base/a"]
+        {
             assert_eq!(text.parse::<ComponentId>().unwrap().to_string(), text);
         }
         for bad in ["deposits", "thing:a", "service:", "upstream:a/b/c", "upstream:a/"] {

@@ -195,7 +195,10 @@ mod tests {
             r#"{"fact":"head","number":7,"age_ms":20,"fault":null}"#,
         );
         let found = Check { probe: "http".into(), outcome: Outcome::OwnTrouble, cause: None, latency_us: 9 };
-        check(&Fact::Check(found), r#"{"fact":"check","probe":"http","outcome":"own_trouble","latency_us":9}"#);
+        check(
+            &Fact::Check(found),
+            r#"{"fact":"check","probe":"http","outcome":"own_trouble","latency_us":9}"#,
+        );
         let heads = Heads { r#unsafe: Some(Tagged { number: 7, age_ms: 20 }), ..Heads::default() };
         check(&Fact::Heads(heads), r#"{"fact":"heads","unsafe":{"number":7,"age_ms":20}}"#);
         let conductor = Conductor { voter: Some(true), lag: Some(3), ..Conductor::default() };
