@@ -110,7 +110,7 @@ impl Estate {
             rule: Rule::Consecutive { down: 1, up: 1 },
             quorum: Quorum::Majority,
         };
-        let region = |i: usize| id(if i % 3 == 0 { "region:aws/east" } else { "region:aws/west" });
+        let region = |i: usize| id(if i.is_multiple_of(3) { "region:aws/east" } else { "region:aws/west" });
         let service = |i: usize| ComponentPlan {
             probes: vec![probe.clone()],
             on: vec![region(i)],

@@ -246,11 +246,11 @@ impl Naive {
             () => Status::Down,
         };
         let head_age = |u: usize| {
-            let heads = self.acts.iter().filter_map(|(at, act)| match act {
+            let mut heads = self.acts.iter().filter_map(|(at, act)| match act {
                 Act::Upstream(n, Input::Head(fault), age) if *n == u => Some((*at, *fault, *age)),
                 Act::Upstream(..) | Act::Check { .. } | Act::Tick => None,
             });
-            let (at, fault, age) = heads.last()?;
+            let (at, fault, age) = heads.next_back()?;
             (fault.is_none() && now - at <= 10_000).then_some(age as i64 + now - at)
         };
         match ((0..3).filter_map(head_age).min(), status) {
@@ -312,9 +312,9 @@ impl Naive {
             }
             self.tell(&mut told, name, Self::worst(&parts), now);
         }
-        for upstream in 1..3 {
+        for (upstream, name) in UPSTREAMS.iter().enumerate().skip(1) {
             let wanted = self.upstream(upstream, now);
-            self.tell(&mut told, UPSTREAMS[upstream], wanted, now);
+            self.tell(&mut told, name, wanted, now);
         }
         let wanted = self.pool(&told, now);
         self.tell(&mut told, "pool:eth", wanted, now);
