@@ -51,6 +51,10 @@ pub enum Cause {
     Incapable,
     /// An operator took it out of service.
     Cordoned,
+    /// Elected, or next to be, and not able to do the work: paused, behind, not provisioned.
+    Unfit,
+    /// Work on it was announced for this time.
+    Maintenance,
 }
 
 /// Whose fault a failed attempt is.
@@ -67,7 +71,7 @@ pub enum Blame {
 
 impl Cause {
     /// Every cause, in the order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Connect,
         Self::FreshConnect,
         Self::Reset,
@@ -90,6 +94,8 @@ impl Cause {
         Self::Unwell,
         Self::Incapable,
         Self::Cordoned,
+        Self::Unfit,
+        Self::Maintenance,
     ];
 
     /// The cause as a metric label.
@@ -117,6 +123,8 @@ impl Cause {
             Self::Unwell => "unwell",
             Self::Incapable => "incapable",
             Self::Cordoned => "cordoned",
+            Self::Unfit => "unfit",
+            Self::Maintenance => "maintenance",
         }
     }
 }

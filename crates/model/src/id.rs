@@ -96,6 +96,8 @@ pub enum ComponentKind {
     Certificate,
     /// A Seawall process.
     Node,
+    /// What makes a rollup's blocks, or stands by to, named `pool/sequencer`.
+    Sequencer,
 }
 
 impl ComponentKind {
@@ -109,10 +111,11 @@ impl ComponentKind {
             Self::Region => "region",
             Self::Certificate => "certificate",
             Self::Node => "node",
+            Self::Sequencer => "sequencer",
         }
     }
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Service,
         Self::Pool,
         Self::Upstream,
@@ -120,6 +123,7 @@ impl ComponentKind {
         Self::Region,
         Self::Certificate,
         Self::Node,
+        Self::Sequencer,
     ];
 }
 
@@ -210,7 +214,9 @@ mod tests {
 
     #[test]
     fn component_ids_survive_the_round_trip() {
-        for text in ["service:deposits", "upstream:ethereum/alchemy", "region:aws/us-east-1"] {
+        for text in
+            ["service:deposits", "upstream:ethereum/alchemy", "region:aws/us-east-1", "sequencer:base/a"]
+        {
             assert_eq!(text.parse::<ComponentId>().unwrap().to_string(), text);
         }
         for bad in ["deposits", "thing:a", "service:", "upstream:a/b/c", "upstream:a/"] {

@@ -18,6 +18,6 @@ pub use cause::{Blame, Cause};
 pub use id::{ComponentId, ComponentKind, InvalidName, Name};
 pub use record::{Record, RecordKind};
 pub use secret::Secret;
-pub use signal::{Affected, AffectedSum, Fact, Signal, Traffic};
+pub use signal::{Affected, AffectedSum, Check, Conductor, Fact, Heads, Outcome, Signal, Tagged, Traffic};
 pub use time::{Mono, Wall};
 pub use verdict::{Status, Verdict};

@@ -128,7 +128,7 @@ impl Graph {
             let operators = self.components().filter(|id| match id.kind() {
                 ComponentKind::Provider | ComponentKind::Region => true,
                 ComponentKind::Service | ComponentKind::Pool | ComponentKind::Upstream => false,
-                ComponentKind::Certificate | ComponentKind::Node => false,
+                ComponentKind::Certificate | ComponentKind::Node | ComponentKind::Sequencer => false,
             });
             let help = "declare it, as in `[providers.aws]` with `regions = [\"us-east-1\"]`";
             problems.report_unlike(problem.help(help), &text.value, operators.map(ComponentId::path));

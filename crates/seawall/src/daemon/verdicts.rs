@@ -87,5 +87,5 @@ pub(super) fn plan(section: Option<&GatewaySection>) -> Plan {
             })
             .collect(),
     });
-    Plan { pools: pools.collect() }
+    Plan { pools: pools.collect(), ..Plan::default() }
 }
