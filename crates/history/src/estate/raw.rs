@@ -56,7 +56,7 @@ impl RawHistory {
 
 fn days(key: &str, at: At<Duration>, problems: &mut Problems) -> Option<u32> {
     let days = u32::try_from(at.value.as_secs() / DAY).ok().filter(|days| *days <= Policy::MAX_DAYS);
-    let whole = at.value.as_secs() % DAY == 0 && at.value.subsec_nanos() == 0;
+    let whole = at.value.as_secs().is_multiple_of(DAY) && at.value.subsec_nanos() == 0;
     let good = days.filter(|days| whole && *days >= 1);
     if good.is_none() {
         let message = format!("`{key}` must be whole days, from `1d` to `{}d`", Policy::MAX_DAYS);

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_gateway::Gateway;
 use seawall_health::Plan;
 use seawall_journal::Journal;
-use seawall_model::{RecordKind, Secret};
+use seawall_model::{ComponentKind, RecordKind, Secret};
 use seawall_runtime::{
     disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
@@ -162,7 +162,7 @@ impl Admin {
                 }
             }
             (&Method::GET, ["v1", "verdicts"]) => {
-                self.watching(|watch| json!({"verdicts": watch.board.verdicts()}))
+                self.watching(|watch| json!({"verdicts": watch.board.show(None)}))
             }
             (&Method::GET, ["v1", "probes"]) => {
                 self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))
@@ -219,6 +219,7 @@ impl Admin {
             "uptime_ms": self.scribe.clock.mono().since(self.started).as_millis() as u64,
             "pools": pools,
             "providers": self.gateway.as_ref().map(|g| g.allowances()).unwrap_or_default(),
+            "services": self.watch.as_ref().map(|watch| watch.board.show(Some(ComponentKind::Service))),
         })
     }
 

@@ -13,8 +13,9 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
 };
-use seawall_model::{ComponentId, Status, Verdict};
+use seawall_model::{ComponentId, ComponentKind, Status, Verdict};
 use seawall_runtime::metrics::Metrics;
+use serde_json::{Value, json};
 
 /// Components with a metric of their own. All are counted; the first in the order of their ids are told apart.
 const MAX_LABELS: usize = 10_000;
@@ -47,6 +48,22 @@ impl Board {
     /// All of them, in the order of ids.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
         self.all().values().cloned().collect()
+    }
+
+    /// Those on components of a kind, or all, as operators are shown them.
+    pub(super) fn show(&self, kind: Option<ComponentKind>) -> Vec<Value> {
+        let all = self.all();
+        let of = all.values().filter(|verdict| kind.is_none_or(|kind| verdict.component.kind() == kind));
+        let show = |verdict: &Verdict| {
+            json!({
+                "component": verdict.component,
+                "status": verdict.status,
+                "since": verdict.since.to_string(),
+                "cause": verdict.cause,
+                "evidence": verdict.evidence,
+            })
+        };
+        of.map(show).collect()
     }
 
     /// Has them told to Prometheus.
