@@ -18,6 +18,7 @@
 
 mod core;
 mod error;
+pub mod estate;
 pub mod export;
 mod fact;
 mod policy;

@@ -98,6 +98,12 @@ impl Runner {
         }
     }
 
+    /// Counts on in the counters of a runner before it.
+    #[must_use]
+    pub fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
+    }
+
     /// What it counts.
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.clone()

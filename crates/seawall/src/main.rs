@@ -8,7 +8,8 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 use seawall::{
-    check, demo, detect, explain, history, import, init, key, log, operate, output, probe, run, schema, version,
+    check, demo, detect, explain, history, import, init, key, log, operate, output, probe, run, schema,
+    version,
 };
 use seawall_runtime::disk::SystemDisk;
 

@@ -33,11 +33,11 @@ pub struct Ask {
     pub json: bool,
 }
 
-/// Shows the pools and upstreams of the running daemon
+/// Shows the services, pools and upstreams of the running daemon
 #[derive(Debug, Args)]
 #[command(after_help = "\
 EXIT CODES
-  0  every pool is up    1  one is not    2  it cannot be told")]
+  0  every service and pool is up    1  one is not    2  it cannot be told")]
 pub struct StatusArgs {
     /// Which daemon.
     #[command(flatten)]
@@ -255,6 +255,16 @@ struct Pools {
     version: String,
     uptime_ms: u64,
     pools: Vec<Pool>,
+    services: Option<Vec<Service>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Service {
+    component: String,
+    status: String,
+    since: String,
+    evidence: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -318,9 +328,16 @@ fn status(told: &Pools) -> (String, u8) {
         told.version,
         seawall_model::units::show_duration(up)
     );
-    if told.pools.is_empty() {
-        text += "there are no pools: the estate has none, or this process does not carry traffic\n";
+    let services = told.services.as_deref().unwrap_or_default();
+    if told.pools.is_empty() && services.is_empty() {
+        text += "there are neither pools nor services: the estate has none, or another process has them\n";
         return (text, 2);
+    }
+    if !services.is_empty() {
+        let mut rows = vec![["service", "status", "since", "why"].map(str::to_owned)];
+        rows.extend(services.iter().map(Service::row));
+        text.push('\n');
+        text += &crate::output::table(&rows);
     }
     for pool in &told.pools {
         let _ = write!(text, "\npool `{}` ({}) is {}", pool.name, pool.kind, pool.status);
@@ -334,8 +351,16 @@ fn status(told: &Pools) -> (String, u8) {
         rows.extend(pool.upstreams.iter().map(|upstream| upstream.row(pool.head.as_ref())));
         text.extend(crate::output::table(&rows).lines().map(|line| format!("  {line}\n")));
     }
-    let all_up = told.pools.iter().all(|pool| pool.status == "up");
+    let all_up =
+        told.pools.iter().all(|pool| pool.status == "up") && services.iter().all(|s| s.status == "up");
     (text, if all_up { 0 } else { 1 })
+}
+
+impl Service {
+    fn row(&self) -> [String; 4] {
+        let name = self.component.strip_prefix("service:").unwrap_or(&self.component);
+        [name, &self.status, &self.since, &self.evidence].map(str::to_owned)
+    }
 }
 
 impl Upstream {

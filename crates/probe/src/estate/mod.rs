@@ -37,6 +37,10 @@ pub struct ProbeSection {
     pub of: ComponentId,
     /// Time from one check to the next.
     pub every: Duration,
+    /// Failures on end after which it is taken for down.
+    pub down_after: u32,
+    /// Successes on end after which it is taken for up again.
+    pub up_after: u32,
     /// What it does.
     pub check: Arc<Check>,
 }
@@ -50,6 +54,15 @@ pub struct WatchSection {
     pub bounds: Bounds,
     /// What this place is called from which they are made.
     pub vantage: Name,
+    /// Other places that push what they find.
+    pub remote: Vec<Name>,
+}
+
+impl WatchSection {
+    /// The source of the signals of a place that checks are made from.
+    pub fn source(vantage: &Name) -> String {
+        format!("probe/{vantage}")
+    }
 }
 
 impl ProbesSection {

@@ -27,6 +27,10 @@ section! {
         every: At<Duration>, default("10s");
         /// Time a check may take in all.
         timeout: At<Duration>, default("5s");
+        /// Failures on end after which it is taken for down.
+        down_after: At<u32>, default(2);
+        /// Successes on end after which it is taken for up again.
+        up_after: At<u32>, default(2);
         /// Every check over a connection of its own; if false, the last one's is kept and used while it lives.
         fresh: bool, default(true);
         /// The HTTP method.
@@ -82,5 +86,8 @@ section! {
         per_host: At<u32>, default(8);
         /// What this place is called from which checks are made.
         vantage: Name, default("local");
+        /// Other places from which the same checks are made, and pushed to this one by `POST /v1/signals`. A probe is down
+        /// where more than half of those that have a say find it so.
+        remote: Vec<At<Name>>, default([]);
     }
 }

@@ -26,6 +26,10 @@ use crate::core::{
 pub const MAX_PROBES: usize = 20_000;
 /// Most anchors.
 const MAX_ANCHORS: usize = 16;
+/// Most other places that check.
+const MAX_REMOTE: usize = 32;
+/// As many results on end as may be waited for.
+const RUNS: (u32, u32) = (1, 100);
 /// Longest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// Most protocols that are offered.
@@ -78,7 +82,27 @@ fn watch(raw: &RawWatch, resolve: &Resolve<'_>, problems: &mut Problems) -> Opti
     let per_host = bound(raw.per_host, "per_host", problems);
     (anchors.len() == raw.anchors.len() && anchors.len() <= MAX_ANCHORS).then_some(())?;
     let bounds = Bounds { concurrency: concurrency?, per_host: per_host? };
-    Some(WatchSection { anchors, bounds, vantage: raw.vantage.clone() })
+    let remote = remote(raw, problems)?;
+    Some(WatchSection { anchors, bounds, vantage: raw.vantage.clone(), remote })
+}
+
+/// The other places, each once, and none of them this one.
+fn remote(raw: &RawWatch, problems: &mut Problems) -> Option<Vec<Name>> {
+    if let Some(beyond) = raw.remote.get(MAX_REMOTE) {
+        let message = format!("{} remote places; at most {MAX_REMOTE} are taken", raw.remote.len());
+        problems.report(Problem::new(Code::Limit, beyond.place, message));
+        return None;
+    }
+    let mut remote = Vec::<Name>::new();
+    for at in &raw.remote {
+        if at.value == raw.vantage || remote.contains(&at.value) {
+            let message = format!("`{}` is named twice among the places that check", at.value);
+            problems.report(Problem::new(Code::DeclaredTwice, at.place, message));
+            return None;
+        }
+        remote.push(at.value.clone());
+    }
+    Some(remote)
 }
 
 fn probe(
@@ -113,7 +137,16 @@ fn probe(
     let check = target.and_then(|target| check(raw, target, resolve, problems));
     let mut check = check?;
     check.timeout = timeout?;
-    Some(ProbeSection { name: name.clone(), of: of?, every: every?, check: Arc::new(check) })
+    let [down_after, up_after] = [("down_after", raw.down_after), ("up_after", raw.up_after)]
+        .map(|(key, at)| within(at, RUNS, key, u32::to_string, problems));
+    Some(ProbeSection {
+        name: name.clone(),
+        of: of?,
+        every: every?,
+        down_after: down_after?,
+        up_after: up_after?,
+        check: Arc::new(check),
+    })
 }
 
 fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Check> {

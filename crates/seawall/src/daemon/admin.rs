@@ -21,12 +21,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_gateway::Gateway;
 use seawall_health::Plan;
 use seawall_journal::Journal;
-use seawall_model::{RecordKind, Secret};
+use seawall_model::{ComponentKind, RecordKind, Secret};
 use seawall_runtime::{
     disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
     net::{Conn, Net},
-    seam::{State, StateError},
+    seam::{Bus, State, StateError},
     tasks::{Shutdown, Supervisor, TaskError},
 };
 use serde_json::{Value, json};
@@ -36,9 +36,12 @@ use tokio::{
 };
 
 use super::{
+    board::Board,
     cordon,
     modes::{self, Order},
     orders::Orders,
+    probes::{Last, Section},
+    pushed,
     records::Scribe,
 };
 
@@ -62,6 +65,8 @@ pub(super) struct Admin {
     pub(super) may_change: bool,
     /// What there is in the estate.
     pub(super) plans: watch::Receiver<Plan>,
+    /// What is seen and believed, where this process has the role `watch`.
+    pub(super) watch: Option<Watching>,
     pub(super) gateway: Option<Arc<Gateway>>,
     pub(super) journal: Option<Journal>,
     pub(super) supervisor: Supervisor,
@@ -72,6 +77,14 @@ pub(super) struct Admin {
     pub(super) started: seawall_model::Mono,
     /// Another process takes this one's place: what is changed here would be changed nowhere else.
     pub(super) left: Arc<AtomicBool>,
+}
+
+/// What is seen and believed.
+pub(super) struct Watching {
+    pub(super) board: Arc<Board>,
+    pub(super) last: Arc<Last>,
+    pub(super) probed: Section,
+    pub(super) bus: Arc<dyn Bus>,
 }
 
 /// Serves the admin listener until told to stop.
@@ -148,24 +161,45 @@ impl Admin {
                     Some(refusal) => refusal,
                 }
             }
+            (&Method::GET, ["v1", "verdicts"]) => {
+                self.watching(|watch| json!({"verdicts": watch.board.show(None)}))
+            }
+            (&Method::GET, ["v1", "probes"]) => {
+                self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))
+            }
+            (&Method::POST, ["v1", "signals"]) => match (self.unauthorised(&request), &self.watch) {
+                (Some(refusal), _) => refusal,
+                (None, Some(watch)) => {
+                    let section = watch.probed.borrow().clone();
+                    pushed::answer(request, section.as_deref(), &*watch.bus, self.scribe.clock.wall()).await
+                }
+                (None, None) => unwatched(),
+            },
             (&Method::GET, ["v1", "modes"]) => self.modes().await,
             (&Method::POST, ["v1", "modes"]) => match self.unauthorised(&request) {
                 None => self.set_mode(request).await,
                 Some(refusal) => refusal,
             },
             (_, ["v1", "modes"]) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET or POST here"),
-            (_, ["healthz" | "readyz" | "metrics"] | ["v1", "pools" | "tasks" | "journal"]) => {
-                problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here")
-            }
-            (_, ["v1", "explain"] | ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"]) => {
-                problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use POST here")
-            }
+            (
+                _,
+                ["healthz" | "readyz" | "metrics"]
+                | ["v1", "pools" | "tasks" | "journal" | "verdicts" | "probes"],
+            ) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here"),
+            (
+                _,
+                ["v1", "explain" | "signals"] | ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"],
+            ) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use POST here"),
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "SW0222",
-                "there is /healthz, /readyz, /metrics, /v1/pools, /v1/modes, /v1/tasks, /v1/journal and /v1/explain",
+                "there is /healthz, /readyz, /metrics and, below /v1, pools, modes, verdicts, probes, signals, tasks, journal and explain",
             ),
         }
+    }
+
+    fn watching(&self, show: impl FnOnce(&Watching) -> Value) -> Answer {
+        self.watch.as_ref().map_or_else(unwatched, |watch| json_answer(StatusCode::OK, &show(watch)))
     }
 
     fn ready(&self) -> Answer {
@@ -185,6 +219,7 @@ impl Admin {
             "uptime_ms": self.scribe.clock.mono().since(self.started).as_millis() as u64,
             "pools": pools,
             "providers": self.gateway.as_ref().map(|g| g.allowances()).unwrap_or_default(),
+            "services": self.watch.as_ref().map(|watch| watch.board.show(Some(ComponentKind::Service))),
         })
     }
 
@@ -338,6 +373,11 @@ impl Admin {
             &json!({"pool": pool, "upstream": upstream, "cordoned": out, "changed": changed, "stored": stored}),
         )
     }
+}
+
+fn unwatched() -> Answer {
+    let why = "this process does not watch: ask the one that has the role `watch`";
+    problem(StatusCode::NOT_FOUND, "SW0220", why)
 }
 
 /// Compares without telling by its time where the first difference is.

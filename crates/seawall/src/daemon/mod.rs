@@ -3,12 +3,17 @@
 
 mod access;
 mod admin;
+mod board;
 mod cordon;
 mod customers;
 mod explain;
+mod history;
 mod journal;
 mod modes;
 mod orders;
+mod plan;
+mod probes;
+mod pushed;
 mod quota;
 mod records;
 mod reload;
@@ -25,6 +30,7 @@ use std::{
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
 use seawall_journal::{Entropy, OpenError};
 use seawall_model::RecordKind;
+use seawall_probe::Prober;
 use seawall_runtime::{
     Machine,
     bus::LocalBus,
@@ -41,7 +47,9 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::estate::{Estate, LoadError};
 use admin::Admin;
+use board::Board;
 use orders::Orders;
+use probes::{Last, Probes};
 use records::{SOURCE, Scribe};
 use upgrade::NotTaken;
 pub use upgrade::Succession;
@@ -212,13 +220,16 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
-    let plans = watch::Sender::new(verdicts::plan(estate.gateway.as_ref()));
+    let plans = watch::Sender::new(plan::plan(&estate));
+    let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
+    let (board, last) = (Arc::<Board>::default(), Arc::<Last>::default());
     if roles.watch {
         // Subscribed before anything can publish, so that no verdict misses the first signals.
         let verdicts = Verdicts::new(
             scribe.clone(),
             bus.signals(),
             plans.subscribe(),
+            board.clone(),
             gateway.as_ref().map(|_| SOURCE.into()),
         );
         let verdicts = Arc::new(Mutex::new(verdicts));
@@ -226,6 +237,9 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             let verdicts = verdicts.clone();
             async move { verdicts.lock().await.run(shutdown).await }
         });
+        board.register(&machine.metrics);
+        keep_history(&estate, &machine, &supervisor, &bus, &board);
+        probe(&machine, &supervisor, &bus, &last, probed.subscribe());
     }
     if let Some(neighbours) = neighbours {
         machine.metrics.within("neighbours", |registry| neighbours.register(registry));
@@ -266,6 +280,12 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         token: estate.admin_token.clone(),
         may_change: roles.respond,
         plans: plans.subscribe(),
+        watch: roles.watch.then(|| admin::Watching {
+            board,
+            last,
+            probed: probed.subscribe(),
+            bus: bus.clone(),
+        }),
         gateway: gateway.clone(),
         journal: journal.journal.clone(),
         supervisor: supervisor.clone(),
@@ -307,6 +327,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         load,
         gateway,
         plans,
+        probes: probed,
+        history: estate.history.clone(),
         scribe: scribe.clone(),
         watch,
         logs,
@@ -336,6 +358,52 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         () = stop_now(&mut signals) => tracing::warn!("told twice: stopping at once"),
     }
     ended.map(|_| ())
+}
+
+/// Keeps the history, if there is to be one.
+fn keep_history(
+    estate: &Estate,
+    machine: &Machine,
+    supervisor: &Supervisor,
+    bus: &Arc<dyn Bus>,
+    board: &Arc<Board>,
+) {
+    let Some(section) = estate.history.clone() else { return };
+    let (clock, disk, bus, board) = (machine.clock, machine.disk.clone(), bus.clone(), board.clone());
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    supervisor.spawn_worker(machine.threads, "history", 0, kind, move |shutdown| {
+        let keeper = history::Keeper {
+            dir: section.dir.clone(),
+            policy: section.policy,
+            clock,
+            disk: disk.clone(),
+            board: board.clone(),
+            signals: bus.signals(),
+            verdicts: bus.verdicts(),
+        };
+        keeper.run(shutdown)
+    });
+}
+
+/// Makes the estate's checks, now or once there are any, on a thread of their own.
+fn probe(
+    machine: &Machine,
+    supervisor: &Supervisor,
+    bus: &Arc<dyn Bus>,
+    last: &Arc<Last>,
+    section: probes::Section,
+) {
+    let probes = Probes {
+        prober: Arc::new(Prober::new(machine.net.clone(), machine.clock)),
+        clock: machine.clock,
+        bus: bus.clone(),
+        counters: Arc::default(),
+        last: last.clone(),
+        section,
+    };
+    probes.counters.register(&machine.metrics, 0);
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    supervisor.spawn_worker(machine.threads, "prober", 0, kind, move |shutdown| probes.clone().run(shutdown));
 }
 
 /// On its way to another process.

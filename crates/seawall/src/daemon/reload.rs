@@ -5,7 +5,9 @@ use std::{future::pending, sync::Arc};
 use futures_util::future::BoxFuture;
 use seawall_gateway::{Gateway, estate::GatewaySection};
 use seawall_health::Plan;
+use seawall_history::estate::HistorySection;
 use seawall_model::RecordKind;
+use seawall_probe::estate::ProbesSection;
 use seawall_runtime::{disk::Disk, logs::Logs, watch::Watch};
 use serde_json::json;
 use tokio::sync::{oneshot, watch as value};
@@ -27,6 +29,10 @@ pub(super) struct Reloader {
     pub(super) gateway: Option<Arc<Gateway>>,
     /// Told of what there is to judge.
     pub(super) plans: value::Sender<Plan>,
+    /// Told of what is probed.
+    pub(super) probes: value::Sender<Option<Arc<ProbesSection>>>,
+    /// The history as it is kept.
+    pub(super) history: Option<HistorySection>,
     pub(super) scribe: Scribe,
     pub(super) watch: Option<Watch>,
     pub(super) logs: Option<Arc<Logs>>,
@@ -123,6 +129,9 @@ impl Reloader {
             let why = "`log.access` or `telemetry` changed: upgrade or restart to take it over";
             return self.refuse(why, &[]);
         }
+        if estate.history != self.history {
+            return self.refuse("`[history]` changed: restart to take it over", &[]);
+        }
         if let (Some(gateway), Some(section)) = (&self.gateway, &estate.gateway)
             && let Err(error) = gateway.reload(section.clone())
         {
@@ -136,7 +145,8 @@ impl Reloader {
         {
             tracing::warn!(%error, "the log level stays as it was");
         }
-        self.plans.send_replace(super::verdicts::plan(estate.gateway.as_ref()));
+        self.plans.send_replace(super::plan::plan(&estate));
+        self.probes.send_replace(estate.probes.clone().map(Arc::new));
         if watch.is_some() {
             self.watch = watch;
         }

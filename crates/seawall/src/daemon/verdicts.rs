@@ -2,13 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use seawall_gateway::estate::{GatewaySection, PoolKind};
-use seawall_health::{Engine, Plan, PoolPlan, UpstreamPlan};
-use seawall_model::{ComponentId, ComponentKind, Signal};
+use seawall_health::{Engine, Plan};
+use seawall_model::Signal;
 use seawall_runtime::tasks::{Shutdown, TaskError};
 use tokio::sync::{broadcast, watch};
 
-use super::records::Scribe;
+use super::{board::Board, records::Scribe};
 
 /// How often the passing of time alone is judged.
 const TICK: Duration = Duration::from_secs(1);
@@ -19,6 +18,7 @@ pub(super) struct Verdicts {
     signals: broadcast::Receiver<Arc<Signal>>,
     plans: watch::Receiver<Plan>,
     scribe: Scribe,
+    board: Arc<Board>,
     /// The source within this process, which is alive even when it has nothing to tell.
     local: Option<Arc<str>>,
 }
@@ -28,10 +28,12 @@ impl Verdicts {
         scribe: Scribe,
         signals: broadcast::Receiver<Arc<Signal>>,
         mut plans: watch::Receiver<Plan>,
+        board: Arc<Board>,
         local: Option<Arc<str>>,
     ) -> Self {
         let engine = Engine::new(plans.borrow_and_update().clone(), scribe.clock.wall());
-        Self { engine, signals, plans, scribe, local }
+        board.replace(engine.verdicts());
+        Self { engine, signals, plans, scribe, board, local }
     }
 
     /// Turns signals into verdicts until told to stop.
@@ -44,6 +46,7 @@ impl Verdicts {
                 Ok(()) = self.plans.changed() => {
                     let plan = self.plans.borrow_and_update().clone();
                     self.engine.replace(plan, self.scribe.clock.wall());
+                    self.board.replace(self.engine.verdicts());
                     continue;
                 }
                 signal = self.signals.recv() => match signal {
@@ -64,28 +67,9 @@ impl Verdicts {
                 }
             };
             for verdict in changed {
+                self.board.put(&verdict);
                 self.scribe.verdict(verdict);
             }
         }
     }
-}
-
-/// What there is to judge in an estate.
-pub(super) fn plan(section: Option<&GatewaySection>) -> Plan {
-    let pools = section.iter().flat_map(|s| &s.pools).map(|pool| PoolPlan {
-        component: pool.component(),
-        halted_after: match &pool.kind {
-            PoolKind::Evm(chain) => Some(chain.heads().halt()),
-            PoolKind::Http(_) => None,
-        },
-        upstreams: pool
-            .upstreams
-            .iter()
-            .map(|upstream| UpstreamPlan {
-                component: pool.upstream_component(upstream),
-                provider: ComponentId::new(ComponentKind::Provider, &upstream.provider),
-            })
-            .collect(),
-    });
-    Plan { pools: pools.collect(), ..Plan::default() }
 }

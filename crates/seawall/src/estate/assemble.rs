@@ -40,6 +40,7 @@ pub(super) fn assemble(files: Files, with: &Surroundings<'_>) -> Result<Estate, 
             gateway: judged.gateway,
             journal: judged.journal,
             probes: judged.probes,
+            history: judged.history,
             graph: judged.graph,
             files: noted.into_inner().into_iter().collect(),
             digest,
@@ -66,6 +67,7 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
         many(&mut all.pools, root.pools, "pool", problems);
         many(&mut all.probes, root.probes, "probe", problems);
         one(&mut all.watch, root.watch, "watch", problems);
+        one(&mut all.history, root.history, "history", problems);
     }
     all
 }
@@ -107,6 +109,7 @@ struct Judged {
     gateway: Option<gateway::GatewaySection>,
     journal: Option<seawall_journal::estate::JournalSection>,
     probes: Option<seawall_probe::estate::ProbesSection>,
+    history: Option<seawall_history::estate::HistorySection>,
     graph: Graph,
 }
 
@@ -133,6 +136,7 @@ fn judge(
     let watch = root.watch.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     let probes = seawall_probe::estate::validate(&root.probes, &watch, &graph, &resolve, problems);
     let journal = root.journal.as_ref().map(|at| at.value.validate(problems));
+    let history = root.history.as_ref().map(|at| at.value.validate(at.place, problems));
     let admin_token = admin_token(&listen, &resolve, problems);
     let log = root.log.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     let access = telemetry::access(&log, problems);
@@ -153,6 +157,10 @@ fn judge(
             None => None,
         },
         probes: probes?,
+        history: match history {
+            Some(good) => Some(good?),
+            None => None,
+        },
         graph,
     })
 }

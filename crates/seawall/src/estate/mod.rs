@@ -10,6 +10,7 @@ mod telemetry;
 use std::{env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
 
 use seawall_gateway::estate::GatewaySection;
+use seawall_history::estate::HistorySection;
 use seawall_journal::estate::JournalSection;
 use seawall_model::{Name, Secret, estate::Graph};
 use seawall_probe::estate::ProbesSection;
@@ -38,6 +39,8 @@ pub struct Estate {
     pub journal: Option<JournalSection>,
     /// The probes, if there are any.
     pub probes: Option<ProbesSection>,
+    /// The history, if there is to be one.
+    pub history: Option<HistorySection>,
     /// Every component and what it needs.
     pub graph: Graph,
     /// Files and directories it was read from, secrets' included: a change to any of them may change it.

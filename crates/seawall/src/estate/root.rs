@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use seawall_gateway::estate::raw::{Addresses, RawAuth, RawLimits, RawPool, RawTls};
+use seawall_history::estate::raw::RawHistory;
 use seawall_journal::estate::raw::RawJournal;
 use seawall_model::{
     Name, choice,
@@ -44,6 +45,8 @@ section! {
         probes: Table<RawProbe>, default({});
         /// What holds for all probes.
         watch: At<RawWatch>, optional;
+        /// The history; not kept if this is absent.
+        history: At<RawHistory>, optional;
     }
 }
 
