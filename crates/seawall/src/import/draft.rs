@@ -27,6 +27,18 @@ pub(super) struct Draft {
     pub(super) budgets: BTreeMap<Name, String>,
     /// The pools.
     pub(super) pools: Vec<Pool>,
+    /// `[watch]`.
+    pub(super) watch: Settings,
+    /// The text of each probe.
+    pub(super) probes: Vec<String>,
+    /// How much text that is, with what groups say of them.
+    pub(super) probes_size: usize,
+    /// Names of probes, which are their services' too.
+    pub(super) watched: BTreeSet<Name>,
+    /// The next number for a name that is taken: thousands of probes may be called the same.
+    pub(super) numbers: BTreeMap<Name, usize>,
+    /// Groups of probes, in the order of the file.
+    pub(super) groups: Vec<(String, Vec<Name>)>,
     /// Variables that the estate names, each with what may stand in its place.
     pub(super) variables: BTreeMap<String, String>,
 }
@@ -92,19 +104,19 @@ impl Settings {
         self.0.push((key, value.into()));
     }
 
-    fn render(&self, text: &mut String) {
+    pub(super) fn render(&self, text: &mut String) {
         for (key, value) in &self.0 {
             *text += &format!("{key} = {}\n", value.render());
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl Value {
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
             Self::Text(text) => quoted(text),
@@ -191,14 +203,18 @@ pub(super) fn name(text: &str) -> Name {
 
 /// The name that is nearest to a text and not taken; it is, then.
 pub(super) fn unique(text: &str, taken: &mut BTreeSet<Name>) -> Name {
+    unique_from(text, taken, &mut 2)
+}
+
+/// The same, where numbers below `number` are known to be taken; it becomes the next that is not.
+pub(super) fn unique_from(text: &str, taken: &mut BTreeSet<Name>, number: &mut usize) -> Name {
     let first = name(text);
     let mut own = first.clone();
-    let mut number = 2;
     while !taken.insert(own.clone()) {
         let suffix = format!("-{number}");
         let stem: String = first.as_str().chars().take(Name::MAX - suffix.len()).collect();
         own = name(&format!("{stem}{suffix}"));
-        number += 1;
+        *number += 1;
     }
     own
 }
@@ -236,7 +252,9 @@ impl Draft {
         }
         let providers: BTreeSet<_> =
             self.pools.iter().flat_map(|p| &p.upstreams).map(|u| &u.provider).collect();
-        text.push('\n');
+        if !providers.is_empty() {
+            text.push('\n');
+        }
         for provider in providers {
             text += &format!("[providers.{provider}]\n");
             if let Some(requests) = self.budgets.get(provider) {
@@ -246,6 +264,7 @@ impl Draft {
         for pool in &self.pools {
             pool.render(&mut text);
         }
+        self.render_probes(&mut text);
         text
     }
 
@@ -322,7 +341,7 @@ impl Upstream {
 }
 
 /// The text as TOML has it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,14 +1,19 @@
-//! `seawall import`: an estate from another gateway's configuration.
+//! `seawall import`: an estate from another gateway's configuration, or another prober's.
 //!
 //! Each format has a reader that takes what it understands and tells of every setting that it does not take; what it takes
 //! becomes a [`Draft`](draft::Draft), and that a text. The text is judged by the loader that `check` uses before anybody
 //! sees it. Nothing of the environment is looked at: a variable that the file names is named in the estate.
 
+mod blackbox;
 mod draft;
 mod erpc;
 mod front;
+mod gatus;
 mod haproxy;
+mod json;
 mod keys;
+mod kuma;
+mod probes;
 mod proxyd;
 mod source;
 mod tree;
@@ -36,7 +41,7 @@ use crate::estate::{self, LoadError, Surroundings};
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Makes an estate from another gateway's configuration
+/// Makes an estate from another gateway's or prober's configuration
 ///
 /// Prints the estate, and on standard error each setting that does not carry over: where it stands, why, and what to do
 /// instead. Variables of the environment are never looked at; the estate names them.
@@ -46,6 +51,9 @@ EXAMPLES
   seawall import erpc erpc.yaml --output seawall.toml
   seawall import proxyd --chain-id 10 proxyd.toml > seawall.toml
   seawall import haproxy --json /etc/haproxy/haproxy.cfg
+  seawall import gatus config.yaml --output probes.toml
+  seawall import blackbox blackbox.yml --targets prometheus.yml
+  seawall import uptime-kuma backup.json
 
 EXIT CODES
   0  an estate was made    2  none was")]
@@ -65,6 +73,9 @@ pub struct ImportArgs {
     /// The chain that proxyd's backends serve (EIP-155), which its file does not say
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..i64::MAX as u64))]
     pub chain_id: Option<u64>,
+    /// Prometheus' configuration, whose jobs name what blackbox_exporter's modules are asked of
+    #[arg(long, value_name = "PATH")]
+    pub targets: Option<PathBuf>,
     /// Prints JSON: the estate, and what was left out
     #[arg(long)]
     pub json: bool,
@@ -79,6 +90,12 @@ pub enum Format {
     Proxyd,
     /// HAProxy
     Haproxy,
+    /// Gatus, YAML
+    Gatus,
+    /// blackbox_exporter, YAML
+    Blackbox,
+    /// Uptime Kuma, the JSON of its backup
+    UptimeKuma,
 }
 
 impl Format {
@@ -87,6 +104,9 @@ impl Format {
             Self::Erpc => "eRPC",
             Self::Proxyd => "proxyd",
             Self::Haproxy => "HAProxy",
+            Self::Gatus => "Gatus",
+            Self::Blackbox => "blackbox_exporter",
+            Self::UptimeKuma => "Uptime Kuma",
         }
     }
 }
@@ -123,9 +143,9 @@ pub enum ImportError {
         /// What is wrong.
         why: String,
     },
-    /// There is nothing to be served.
+    /// There is nothing to be served or probed.
     #[error(
-        "SW0245: nothing in `{}` can be served; see what was left out, or write an estate with `seawall init`", .0.display()
+        "SW0245: nothing in `{}` can be served or probed; see what was left out, or write an estate with `seawall init`", .0.display()
     )]
     Nothing(PathBuf),
     /// There is something already.
@@ -153,7 +173,8 @@ pub enum ImportError {
 pub fn run(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<u8> {
     let mut left = Left::default();
     let made = read(&args.file).and_then(|text| {
-        let made = convert(args, &text, &mut left)?;
+        let targets = args.targets.as_deref().map(read).transpose()?;
+        let made = convert(args, &text, targets.as_deref(), &mut left)?;
         if let Some(path) = &args.output {
             write(path, &made, args.force)?;
         }
@@ -162,7 +183,7 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::R
     left.sort();
     if !args.json {
         // If nobody reads it, there is nobody to tell.
-        let _ = err.write_all(told(&args.file, &left).as_bytes());
+        let _ = err.write_all(told(args, &left).as_bytes());
     }
     match made {
         Ok(estate) => {
@@ -190,9 +211,10 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> io::R
 }
 
 /// What was left out, as people read it.
-fn told(file: &Path, left: &Left) -> String {
+fn told(args: &ImportArgs, left: &Left) -> String {
     let mut text = String::new();
     for one in left.iter() {
+        let file = args.targets.as_ref().filter(|_| one.second).unwrap_or(&args.file);
         let line = one.line.map_or(String::new(), |line| format!(":{line}"));
         text += &format!("{}{line}: {}: {}\n", file.display(), one.path, one.reason);
     }
@@ -219,26 +241,49 @@ fn read(path: &Path) -> Result<String, ImportError> {
 /// # Errors
 /// If none does.
 pub fn estate_of(format: Format, text: &str) -> Result<String, ImportError> {
+    estate_of_two(format, text, None)
+}
+
+/// The estate that comes of a text, and of another one that names its targets.
+///
+/// # Errors
+/// If none does.
+pub fn estate_of_two(format: Format, text: &str, targets: Option<&str>) -> Result<String, ImportError> {
     let (file, output, force, chain_id, json) = (PathBuf::from("-"), None, false, None, false);
-    convert(&ImportArgs { format, file, output, force, chain_id, json }, text, &mut Left::default())
+    let args = ImportArgs { format, file, output, force, chain_id, targets: None, json };
+    convert(&args, text, targets, &mut Left::default())
 }
 
 /// The estate's text.
-fn convert(args: &ImportArgs, text: &str, left: &mut Left) -> Result<String, ImportError> {
+fn convert(
+    args: &ImportArgs,
+    text: &str,
+    targets: Option<&str>,
+    left: &mut Left,
+) -> Result<String, ImportError> {
     let path = || args.file.clone();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let bare = |text| str::strip_prefix(text, '\u{feff}').unwrap_or(text);
+    let text = bare(text);
+    // What is wrong with a file, and whether it is the one that names the targets.
+    let first = |broken| (broken, false);
+    if targets.is_some() && args.format != Format::Blackbox {
+        left.add("--targets", 0, "only blackbox_exporter's targets stand in a file of their own");
+    }
     let made = match args.format {
-        Format::Erpc => erpc::import(text, left),
-        Format::Proxyd => proxyd::import(text, args.chain_id, left),
-        Format::Haproxy => haproxy::import(text, left),
+        Format::Erpc => erpc::import(text, left).map_err(first),
+        Format::Proxyd => proxyd::import(text, args.chain_id, left).map_err(first),
+        Format::Haproxy => haproxy::import(text, left).map_err(first),
+        Format::Gatus => gatus::import(text, left).map_err(first),
+        Format::Blackbox => blackbox::import(text, targets.map(bare), left),
+        Format::UptimeKuma => kuma::import(text, left).map_err(first),
     };
-    let draft = made.map_err(|Broken { line, why }| ImportError::Broken {
-        path: path(),
+    let draft = made.map_err(|(Broken { line, why }, second)| ImportError::Broken {
+        path: args.targets.clone().filter(|_| second).unwrap_or_else(path),
         line,
-        format: args.format.name(),
+        format: if second { "Prometheus" } else { args.format.name() },
         why,
     })?;
-    if draft.pools.is_empty() {
+    if draft.pools.is_empty() && draft.probes.is_empty() {
         return Err(ImportError::Nothing(path()));
     }
     let estate = draft.render(args.format.name());

@@ -13,7 +13,7 @@ const URL: &str = "https://upstream.invalid";
 /// What stands in the place of a WebSocket's URL.
 const SOCKET_URL: &str = "wss://upstream.invalid";
 /// What stands in the place of a header.
-const HEADER: &str = "value";
+pub(super) const HEADER: &str = "value";
 
 /// How a text is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +195,7 @@ impl Draft {
     }
 
     /// A variable that nothing else names.
-    fn new_variable(&mut self, wanted: &str, stand_in: &str) -> String {
+    pub(super) fn new_variable(&mut self, wanted: &str, stand_in: &str) -> String {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
         let first = format!("SEAWALL_{}", wanted.chars().map(plain).collect::<String>());
         let mut own = first.clone();
@@ -209,12 +209,12 @@ impl Draft {
     }
 }
 
-fn basic(user: &str, password: &str) -> String {
+pub(super) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }
 
 /// The URL without the user and password in it, and these as a header.
-fn without_user(text: &str) -> (String, Option<String>) {
+pub(super) fn without_user(text: &str) -> (String, Option<String>) {
     let taken = text.split_once("://").and_then(|(scheme, rest)| {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (user, host) = rest[..end].rsplit_once('@')?;

@@ -28,40 +28,57 @@ pub(super) struct LeftOut {
     pub(super) path: String,
     /// Its line, from 1, where that is known.
     pub(super) line: Option<usize>,
+    /// True if it stands in the second file, which names the targets.
+    pub(super) second: bool,
     /// Why, and what to do instead.
     pub(super) reason: String,
 }
 
 /// What does not carry over.
 #[derive(Debug, Default)]
-pub(super) struct Left(Vec<LeftOut>);
+pub(super) struct Left {
+    all: Vec<LeftOut>,
+    second: bool,
+}
 
 impl Left {
     /// Tells of a setting that stands on a line; 0 is none.
     pub(super) fn add(&mut self, path: &str, line: usize, reason: impl Into<String>) {
         // What came from the file must not write on anybody's terminal.
         let path = path.escape_debug().to_string();
-        let one = LeftOut { path, line: (line > 0).then_some(line), reason: reason.into() };
-        if !self.0.contains(&one) || self.0.len() > 1_000 {
-            self.0.push(one);
+        let line = (line > 0).then_some(line);
+        let one = LeftOut { path, line, second: self.second, reason: reason.into() };
+        if !self.all.contains(&one) || self.all.len() > 1_000 {
+            self.all.push(one);
         }
+    }
+
+    /// Says whether what follows is of the second file.
+    pub(super) fn second(&mut self, second: bool) {
+        self.second = second;
     }
 
     /// In the order of the file.
     pub(super) fn sort(&mut self) {
-        self.0.sort_by_key(|one| one.line);
+        self.all.sort_by_key(|one| (one.second, one.line));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &LeftOut> {
-        self.0.iter()
+        self.all.iter()
     }
 
     pub(super) fn json(&self) -> Json {
-        let one = |one: &LeftOut| match one.line {
-            Some(line) => json!({ "path": one.path, "line": line, "reason": one.reason }),
-            None => json!({ "path": one.path, "reason": one.reason }),
+        let one = |one: &LeftOut| {
+            let mut told = json!({ "path": one.path, "reason": one.reason });
+            if let Some(line) = one.line {
+                told["line"] = line.into();
+            }
+            if one.second {
+                told["file"] = "targets".into();
+            }
+            told
         };
-        self.0.iter().map(one).collect()
+        self.all.iter().map(one).collect()
     }
 }
 
@@ -199,14 +216,18 @@ impl<'a> Field<'a> {
 
     /// A time that an estate takes.
     pub(super) fn time(&self, left: &mut Left) -> Option<Duration> {
+        let time = self.duration(left)?;
+        self.within(time, left)
+    }
+
+    /// A time, however long.
+    pub(super) fn duration(&self, left: &mut Left) -> Option<Duration> {
         let text = self.text(left)?;
-        match parse_duration(&text.replace("µs", "us")) {
-            Ok(time) => self.within(time, left),
-            Err(_) => {
-                self.leave(left, "it is no time with a unit, as in `500ms` or `30s`");
-                None
-            }
+        let time = parse_duration(&text.replace("µs", "us")).ok();
+        if time.is_none() {
+            self.leave(left, "it is no time with a unit, as in `500ms` or `30s`");
         }
+        time
     }
 
     /// The time, or what is nearest to it of the times that an estate takes.
@@ -281,6 +302,12 @@ impl<'a> Fields<'a> {
         let at = self.entries.iter().position(|(name, _)| *name == key)?;
         let (name, tree) = self.entries.remove(at);
         (!tree.value.is_empty()).then(|| self.field(name, tree))
+    }
+
+    /// Looks at a setting without taking it.
+    pub(super) fn peek(&self, key: &str) -> Option<Field<'a>> {
+        let (name, tree) = self.entries.iter().find(|(name, tree)| *name == key && !tree.value.is_empty())?;
+        Some(self.field(name, tree))
     }
 
     /// Takes what a list holds.
