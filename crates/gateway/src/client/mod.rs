@@ -6,6 +6,8 @@
 
 mod link;
 mod pool;
+mod upload;
 
 pub(crate) use link::{ExchangeError, Link, Received};
 pub(crate) use pool::Links;
+pub(crate) use upload::{End, Sending, Upload};

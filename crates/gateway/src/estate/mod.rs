@@ -16,6 +16,7 @@ pub mod raw;
 mod sockets;
 pub mod tell;
 mod tls;
+mod upload;
 mod upstream;
 mod url;
 mod validate;

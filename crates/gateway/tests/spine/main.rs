@@ -45,6 +45,7 @@ mod subscribe;
 mod tls;
 mod told;
 mod tunnel;
+mod uploads;
 mod upstream;
 mod venue;
 mod write;

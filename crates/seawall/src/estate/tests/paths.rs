@@ -19,7 +19,8 @@ fn rule(keys: &str) -> String {
 fn rules_are_taken() {
     for keys in [
         "path = \"/orders\"",
-        "path = \"/**\"\neffect = \"read\"\nhedge = true\nstream = true",
+        "path = \"/**\"\neffect = \"read\"\nhedge = true",
+        "path = \"/files/**\"\nupload = \"stream\"\nupload_limit = \"10GiB\"\nid = \"header:x-id\"\nlookup = { path = \"/by/{id}\" }",
         "path = \"/orders\"\nmethods = [\"POST\"]\nid = \"/clientOrderId\"\ndedupe = \"account\"",
         "path = \"/orders\"\nid = \"header:idempotency-key\"\ndedupe = \"shared\"\ncritical = true",
         "path = \"/orders/{order}\"\nlookup = { path = \"/orders/{order}?full=1\", settle = \"1s\" }",
@@ -39,13 +40,17 @@ fn rules_are_judged() {
         ("path = \"/a\"\nid = \"orderId\"", "SW0106"),
         ("path = \"/a\"\nid = \"path:id\"", "SW0106"),
         ("path = \"/a\"\ndedupe = \"account\"", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nid = \"header:x-id\"\ndedupe = \"account\"", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nhedge = true", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nid = \"/id\"", "SW0113"),
+        ("path = \"/a\"\nupload_limit = \"2GiB\"", "SW0113"),
         ("path = \"/a\"\neffect = \"read\"\nid = \"/id\"\ndedupe = \"account\"", "SW0113"),
         ("path = \"/a\"\nlookup = { path = \"/by/{id}\" }", "SW0106"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"by/{id}\" }", "SW0106"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", settle = \"9s\" }", "SW0113"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", field = \"/s\" }", "SW0113"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", found = [20] }", "SW0106"),
-        ("path = \"/a\"\nstream = 1", "SW0105"),
+        ("path = \"/a\"\nupload = \"keep\"", "SW0106"),
     ] {
         check(&rule(keys), &[code]);
     }
