@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     Path,
     /// The method is not for APIs.
     Method,
+    /// It is not gRPC over HTTP/2.
+    NoGrpc,
     /// A body that streams is longer than it may be.
     TooLong {
         /// It may have changed something.
@@ -100,6 +102,10 @@ impl Refusal {
             Self::Cut { writes } => {
                 let what = "SW0378: the body ended short, or came too slowly, when some of it had gone on";
                 (StatusCode::BAD_REQUEST, what, None, writes.then_some(Outcome::Unknown))
+            }
+            Self::NoGrpc => {
+                let what = "SW0379: this is a pool of gRPC services: POST `application/grpc` over HTTP/2";
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, what, None, None)
             }
             Self::Unforwardable => {
                 (StatusCode::BAD_REQUEST, "SW0374: the request cannot be forwarded", None, None)

@@ -3,12 +3,13 @@
 //! `onward` makes of it what upstreams are sent, `errand` says what may be done with it, `attempt` sends it to one of
 //! them. `read` asks until somebody answers, `write` sends it once and, where in doubt, looks up (`lookup`) what became
 //! of it; what may be done next is decided in `core::outcome`. Bodies are held, unless the path's rule has
-//! them go on as they come (`upload`); answers stream. `socket` carries WebSockets.
+//! them go on as they come (`upload`); answers stream. `socket` carries WebSockets, `grpc` is a way of its own.
 
 mod answer;
 mod attempt;
 mod counts;
 mod errand;
+mod grpc;
 mod lookup;
 mod onward;
 mod read;
@@ -24,6 +25,7 @@ use hyper::body::Incoming;
 use seawall_model::Mono;
 
 pub(crate) use counts::{ApiCounts, COUNTERS};
+pub(crate) use grpc::{Reader, Relay, dressed, respond as grpc};
 pub(crate) use socket::{Tunnel, socket};
 
 use crate::{

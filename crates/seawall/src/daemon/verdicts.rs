@@ -76,7 +76,7 @@ pub(super) fn plan(section: Option<&GatewaySection>) -> Plan {
         component: pool.component(),
         halted_after: match &pool.kind {
             PoolKind::Evm(chain) => Some(chain.heads().halt()),
-            PoolKind::Http(_) => None,
+            PoolKind::Http(_) | PoolKind::Grpc(_) => None,
         },
         upstreams: pool
             .upstreams

@@ -62,3 +62,13 @@ fn second_paths_are_judged() {
     check(&api("").replace("path_of = \"a\"", "path_of = \"c\""), &["SW0113"]);
     check(&super::pool("[[pools.eth.paths]]\npath = \"/a\""), &["SW0113"]);
 }
+
+#[test]
+fn pools_of_grpc_are_judged() {
+    let grpc = |more: &str| api(more).replace("\"http\"", "\"grpc\"").replace(", path_of = \"a\"", "");
+    check(&grpc("route = \"/\"\nretry_methods = [\"/a.B/Get*\", \"*\"]"), &[]);
+    check(&grpc("retry_methods = [\"GET\"]"), &["SW0106"]);
+    check(&grpc("chain_id = 1"), &["SW0113"]);
+    check(&grpc("[[pools.venue.paths]]\npath = \"/a\""), &["SW0113"]);
+    check(&api("").replace("\"http\"", "\"grpc\""), &["SW0113"]);
+}
