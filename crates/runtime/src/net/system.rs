@@ -47,7 +47,7 @@ impl SystemNet {
 }
 
 impl SystemNet {
-    async fn dial(&self, to: &Endpoint) -> io::Result<TcpStream> {
+    async fn reach(&self, to: &Endpoint) -> io::Result<TcpStream> {
         let addresses = self.resolver.resolve(&to.host).await?;
         race(&addresses, |ip| dial(SocketAddr::new(ip, to.port))).await
     }
@@ -63,7 +63,7 @@ impl SystemNet {
 impl Net for SystemNet {
     fn connect<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
         Box::pin(async move {
-            let stream = self.dial(to).await?;
+            let stream = self.reach(to).await?;
             if !to.tls {
                 return Ok(Conn::Tcp(stream));
             }
@@ -74,7 +74,7 @@ impl Net for SystemNet {
 
     fn connect_h2<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
         Box::pin(async move {
-            let stream = self.dial(to).await?;
+            let stream = self.reach(to).await?;
             if !to.tls {
                 return Ok(Conn::Tcp(stream));
             }

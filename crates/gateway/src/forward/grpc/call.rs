@@ -194,6 +194,18 @@ impl<'v> Call<'v> {
         self.visit.trail.end(i, self.worker.clock.mono(), cause);
     }
 
+    /// Takes in that its time is over. How much there was of that, the client may have said: too little of it is held
+    /// against nobody.
+    pub(super) fn out_of_time(&self, i: usize, took: Duration) {
+        match took >= self.pool.section.hang {
+            true => self.settle(i, took, Some(Cause::Timeout)),
+            false => {
+                let now = self.worker.clock.mono();
+                self.pool.unsettled(now, i, self.class, Cause::Timeout, None);
+            }
+        }
+    }
+
     /// Takes in how it ended.
     pub(super) fn settle(&self, i: usize, took: Duration, cause: Option<Cause>) {
         let report = cause.map_or(Report::Answered, |cause| Report::Failed { cause, asked: None });

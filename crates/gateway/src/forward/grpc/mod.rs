@@ -43,6 +43,8 @@ struct Ledger<'a> {
     begun: u32,
     /// Why the last attempt gave no answer.
     cause: Option<Cause>,
+    /// An upstream may have looked at it.
+    arrived: bool,
     /// The last answer that another upstream might better.
     last: Option<Response<ReplyBody>>,
 }
@@ -70,7 +72,7 @@ pub(crate) async fn respond(
     };
     let response = admitted(&call).await;
     if !matches!(response.body(), ReplyBody::Relayed(_)) {
-        call.source.stop();
+        call.source.give_up(call.source.turn());
     }
     if let Some(sheet) = &visit.sheet {
         sheet.received(call.source.received());
@@ -120,7 +122,7 @@ async fn admitted(call: &Call<'_>) -> Response<ReplyBody> {
 
 /// Asks one upstream after the other, as far as it may go to more than one.
 async fn send(call: &Call<'_>) -> Response<ReplyBody> {
-    let mut ledger = Ledger { call, tried: Set::NONE, begun: 0, cause: None, last: None };
+    let mut ledger = Ledger { call, tried: Set::NONE, begun: 0, cause: None, arrived: false, last: None };
     while let Some(i) = ledger.next() {
         let (came, took) = call.attempt(i).await;
         match came {
@@ -143,7 +145,7 @@ async fn send(call: &Call<'_>) -> Response<ReplyBody> {
                 if !call.source.is_broken() {
                     call.settle(i, took, Some(cause));
                 }
-                ledger.cause = Some(cause);
+                (ledger.cause, ledger.arrived) = (Some(cause), true);
                 if !call.repeatable {
                     call.pool.state.counts.unknown_writes.fetch_add(1, Relaxed);
                     return dressed(Refusal::Unknown(cause).response(call.visit));
@@ -154,7 +156,7 @@ async fn send(call: &Call<'_>) -> Response<ReplyBody> {
             }
             Came::OutOfTime => {
                 call.note(i, Some(Cause::Timeout));
-                call.settle(i, took, Some(Cause::Timeout));
+                call.out_of_time(i, took);
                 return dressed(Refusal::Deadline.response(call.visit));
             }
         }
@@ -230,7 +232,7 @@ impl Ledger<'_> {
         let visit = self.call.visit;
         match (self.last, self.cause) {
             (Some(response), _) => response,
-            (None, Some(Cause::Connect)) => dressed(Refusal::NotSent(Cause::Connect).response(visit)),
+            (None, Some(cause)) if !self.arrived => dressed(Refusal::NotSent(cause).response(visit)),
             (None, Some(cause)) => dressed(Refusal::AllFailed(cause).response(visit)),
             (None, None) => dressed(Refusal::NobodyHealthy.response(visit)),
         }

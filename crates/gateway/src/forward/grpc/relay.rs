@@ -46,6 +46,8 @@ pub(crate) struct Relay {
     /// The end of the client's time.
     timer: Option<Pin<Box<Sleep>>>,
     source: Source,
+    /// Its turn at that.
+    turn: u32,
     sheet: Option<Box<Sheet>>,
     /// The client's connection is not idle.
     _busy: Busy,
@@ -74,6 +76,7 @@ impl Relay {
             settled: !is_grpc,
             timer,
             source: call.source.clone(),
+            turn: call.source.turn(),
             sheet: None,
             _busy: call.pulse.busy(),
         }
@@ -136,10 +139,16 @@ impl Relay {
         if cause != Cause::Timeout && !client {
             self.pool.state.counts.truncated_streams.fetch_add(1, Relaxed);
         }
-        // That a call which was under way has no more time is nobody's fault.
-        let nobodys = cause == Cause::Timeout && self.settled;
-        if !client && !nobodys {
-            self.fails(cause);
+        // That a call whose answer had begun has no more time is nobody's fault.
+        match cause {
+            Cause::Timeout if self.settled => {}
+            Cause::Timeout => {
+                self.settled = true;
+                let now = self.worker.clock.mono();
+                self.pool.unsettled(now, self.upstream, self.class, cause, None);
+            }
+            _ if client => {}
+            cause => self.fails(cause),
         }
         self.ends(Ended::BrokeOff);
         let trailers: HeaderMap = trailers(code, message);
@@ -163,7 +172,7 @@ impl Relay {
 
     fn ends(&mut self, how: Ended) {
         self.body = None;
-        self.source.stop();
+        self.source.give_up(self.turn);
         if let Some(sheet) = self.sheet.take() {
             sheet.received(self.source.received());
             sheet.end(how);
@@ -178,7 +187,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.source.stop();
+        self.source.give_up(self.turn);
         if let Some(sheet) = &self.sheet {
             sheet.received(self.source.received());
         }

@@ -82,8 +82,20 @@ impl Source {
         Reader { source: self.clone(), turn: self.stop(), at: 0 }
     }
 
-    /// Ends the attempt that reads it now, whatever it waits for.
-    pub(crate) fn stop(&self) -> u32 {
+    /// Which attempt reads it now.
+    pub(crate) fn turn(&self) -> u32 {
+        self.lock().turn
+    }
+
+    /// Ends that attempt, if it reads it still, whatever it waits for.
+    pub(crate) fn give_up(&self, turn: u32) {
+        if self.turn() == turn {
+            self.stop();
+        }
+    }
+
+    /// Ends the attempt that reads it now; the turn after it.
+    fn stop(&self) -> u32 {
         let mut inner = self.lock();
         inner.turn += 1;
         let (turn, waits) = (inner.turn, inner.waits.take());
