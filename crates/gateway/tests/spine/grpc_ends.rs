@@ -129,6 +129,46 @@ async fn a_call_that_an_upstream_goes_away_before_goes_to_another() {
     gone.abort();
 }
 
+/// A proxy with nothing behind it: it speaks no gRPC.
+async fn in_between(listener: TcpListener) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let said = http::Response::builder().status(503).body(()).unwrap();
+            let mut body = respond.send_response(said, false).unwrap();
+            body.send_data(Bytes::from_static(b"nobody home"), true).unwrap();
+        }
+    }
+}
+
+/// What has come from the client so far is sent again, and what comes after that goes on.
+#[tokio::test]
+async fn a_call_goes_on_at_another_upstream_where_it_began() {
+    let (port, b) = (Port::new(), Peer::new(echo));
+    let between = tokio::spawn(in_between(port.listen()));
+    let house = House::new(vec![pool(&[port.at(), b.at()])]).await;
+    let (say, said) = mpsc::unbounded_channel::<Vec<u8>>();
+    let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
+    say.send(b"first".to_vec()).unwrap();
+    let mut client = client(house.at).await;
+    let answer = client.streaming(tonic::Request::new(said), path(GET), Plain).await.unwrap();
+    let mut answers = answer.into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap(), b"first");
+    say.send(b"second".to_vec()).unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap(), b"second");
+    drop(say);
+    assert_eq!(answers.message().await.unwrap(), None);
+    assert_eq!((b.asked().len(), house.view(0, 0).failures), (1, 1));
+    between.abort();
+    // Where it may not be sent again, the client gets what was said, and makes of it what it can.
+    let (port, b) = (Port::new(), Peer::new(echo));
+    let between = tokio::spawn(in_between(port.listen()));
+    let house = House::new(vec![pool(&[port.at(), b.at()])]).await;
+    unary(house.at, PUT, b"hello").await.unwrap_err();
+    assert_eq!((b.asked().len(), house.view(0, 0).failures), (0, 1));
+    between.abort();
+}
+
 #[tokio::test]
 async fn who_shows_nothing_is_told_so_as_grpc() {
     let a = Peer::new(echo);
