@@ -241,6 +241,7 @@ fn facts(method: &Method, pool: &Pool) -> Vec<String> {
             let methods: Vec<_> = http.retry_methods.iter().map(http::Method::as_str).collect();
             say(&format!("asked again elsewhere if it fails and is {}", methods.join(", ")));
         }
+        PoolKind::Grpc(_) => say("asked again elsewhere if nobody has looked at it, or its method is listed"),
     }
     if method.class == Class::Filter {
         say("kept by the gateway itself, from what all upstreams show");

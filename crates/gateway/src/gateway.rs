@@ -399,12 +399,12 @@ fn check(section: &GatewaySection) -> Result<(), ReloadError> {
 }
 
 fn same_kind(a: &crate::estate::PoolKind, b: &crate::estate::PoolKind) -> bool {
-    use crate::estate::PoolKind::{Evm, Http};
+    use crate::estate::PoolKind::{Evm, Grpc, Http};
     match (a, b) {
         // Another chain under the old name has nothing to do with the old one.
         (Evm(a), Evm(b)) => (a.family, &a.network) == (b.family, &b.network),
-        (Http(_), Http(_)) => true,
-        (Evm(_), Http(_)) | (Http(_), Evm(_)) => false,
+        (Http(_), Http(_)) | (Grpc(_), Grpc(_)) => true,
+        (Evm(_) | Http(_) | Grpc(_), _) => false,
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) fn begin(
     let providers: Vec<usize> = upstreams.iter().map(|u| u.provider).collect();
     let config = match &section.kind {
         PoolKind::Evm(chain) => chain.heads(),
-        PoolKind::Http(_) => {
+        PoolKind::Http(_) | PoolKind::Grpc(_) => {
             let second = std::time::Duration::from_secs(1);
             let config = Config { block_time: second, poll: second, lag: 0, irregular: false };
             let tracker = Tracker::new(config, &providers, now);

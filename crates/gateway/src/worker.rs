@@ -23,10 +23,11 @@ use crate::{
     account::Accounts,
     admission::CustomerKey,
     call::{Flights, Memo},
-    client::Links,
+    client::{Channels, Links},
     door::Door,
     estate::Limits,
     feed::Relays,
+    forward::Reader,
     routes::Routes,
     serve::{self, Client},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) net: Arc<dyn Net>,
     pub(crate) links: Links,
+    pub(crate) channels: Channels<Reader>,
     pub(crate) flights: Flights,
     pub(crate) memo: Memo,
     pub(crate) limits: Limits,
@@ -76,6 +78,7 @@ impl Worker {
             clock: plan.clock,
             net: plan.net,
             links: Links::default(),
+            channels: Channels::default(),
             flights: Flights::default(),
             memo: Memo::default(),
             limits: plan.limits,
@@ -147,7 +150,15 @@ pub(crate) async fn run(plan: Plan, shutdown: Shutdown) -> Result<(), TaskError>
         }
     }
     drop(listeners);
-    while tasks.join_next().await.is_some() {}
+    worker.channels.close();
+    loop {
+        // What is still being answered may need a connection, which is driven in the background.
+        tokio::select! {
+            biased;
+            Some(work) = background.recv() => { tasks.spawn(work); }
+            ended = tasks.join_next() => if ended.is_none() { break },
+        }
+    }
     Ok(())
 }
 
@@ -190,7 +201,7 @@ fn admit(
 
 fn reap_idle(worker: &Worker) {
     let routes = worker.routes.load();
-    worker
-        .links
-        .reap(worker.clock.mono(), |id| routes.pools().any(|p| p.upstreams.iter().any(|u| u.state.id == id)));
+    let lives = |id| routes.pools().any(|p| p.upstreams.iter().any(|u| u.state.id == id));
+    worker.links.reap(worker.clock.mono(), lives);
+    worker.channels.reap(lives);
 }

@@ -97,6 +97,7 @@ pub fn summary(estate: &Estate) -> String {
         let kind = match &pool.kind {
             PoolKind::Evm(chain) => format!("{} {}", chain.family.as_str(), chain.network),
             PoolKind::Http(_) => "http".to_owned(),
+            PoolKind::Grpc(_) => "grpc".to_owned(),
         };
         let names = pool.upstreams.iter().map(|u| match &u.region {
             Some(region) => format!("{} ({}/{region})", u.name, u.provider),

@@ -42,7 +42,8 @@ impl Server {
                 };
                 let _ = conn.set_nonblocking(false);
                 let _ = conn.read(&mut [0; 1024]);
-                let _ = conn.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+                let _ =
+                    conn.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
             }
         });
         Self { over, serving: Some(serving) }

@@ -9,7 +9,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body::Body;
-use http_body_util::Full;
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, Connection, SendRequest},
@@ -18,6 +17,8 @@ use hyper_util::rt::TokioIo;
 use seawall_model::Cause;
 use seawall_runtime::net::Conn;
 
+use super::Sending;
+
 /// Of an answer that says it is too large to hold, this much is waited for: enough to see whether it comes at all.
 const FRONT: usize = 256 * 1024;
 /// Largest head of an answer.
@@ -25,12 +26,14 @@ const HEAD_LIMIT: usize = 64 * 1024;
 
 /// A connection and the means to use it.
 pub(crate) struct Link {
-    send: SendRequest<Full<Bytes>>,
-    drive: Pin<Box<Connection<TokioIo<Conn>, Full<Bytes>>>>,
+    send: SendRequest<Sending>,
+    drive: Pin<Box<Connection<TokioIo<Conn>, Sending>>>,
     /// True once an exchange has been completed on it.
     pub(crate) used: bool,
     /// In which of its upstream's eras it was made: those of an era that is over are not trusted.
     pub(crate) era: u32,
+    /// Something of a request may still be on its way: it is good for no other.
+    pub(crate) spent: bool,
 }
 
 /// An answer: all of it, or the first part of one too large to hold.
@@ -69,7 +72,7 @@ impl Link {
     pub(crate) async fn start(conn: Conn, era: u32) -> Result<Self, hyper::Error> {
         let (send, drive) =
             http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(conn)).await?;
-        Ok(Self { send, drive: Box::pin(drive), used: false, era })
+        Ok(Self { send, drive: Box::pin(drive), used: false, era, spent: false })
     }
 
     /// Is it still good, after lying idle? Also hears of a close that has arrived since.
@@ -87,7 +90,7 @@ impl Link {
     /// Cancelled, it leaves the connection unusable: drop it.
     pub(crate) async fn exchange(
         &mut self,
-        request: impl FnOnce() -> Request<Full<Bytes>>,
+        request: impl FnOnce() -> Request<Sending>,
         hold: usize,
     ) -> Result<Received, ExchangeError> {
         let head = self.head(request).await?;
@@ -101,7 +104,7 @@ impl Link {
 
     async fn head(
         &mut self,
-        request: impl FnOnce() -> Request<Full<Bytes>>,
+        request: impl FnOnce() -> Request<Sending>,
     ) -> Result<http::Response<Incoming>, ExchangeError> {
         let mut answer = std::pin::pin!(self.send.send_request(request()));
         let drive = &mut self.drive;

@@ -38,7 +38,7 @@ impl Links {
     pub(crate) fn put(&self, upstream: u64, now: Mono, link: Link) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let links = idle.entry(upstream).or_default();
-        if links.len() < MAX_IDLE {
+        if links.len() < MAX_IDLE && !link.spent {
             links.push((now, link));
         }
     }

@@ -6,6 +6,7 @@ mod affected;
 mod cache;
 mod cors;
 mod credentials;
+mod grpc;
 mod headers;
 mod messages;
 mod network;
@@ -16,6 +17,7 @@ pub mod raw;
 mod sockets;
 pub mod tell;
 mod tls;
+mod upload;
 mod upstream;
 mod url;
 mod validate;
@@ -24,6 +26,7 @@ pub use access::{AccessSection, AuthSection, ClientSection, Proofs, TokenSection
 pub use admission::{AdmissionSection, Pattern};
 pub use affected::{AffectedSection, CurrencySource, CustomerSource, ValueSource};
 pub use cors::{CorsSection, Origin};
+pub use grpc::GrpcSection;
 pub use headers::may_be_header;
 pub use messages::{MessageRule, Sign, SocketRule};
 pub use paths::{ID, IdAt, LookupRule, Named, PathRule, Piece};
@@ -126,6 +129,8 @@ pub enum PoolKind {
     Evm(EvmSection),
     /// An HTTP API.
     Http(HttpSection),
+    /// gRPC services.
+    Grpc(GrpcSection),
 }
 
 impl PoolKind {
@@ -133,7 +138,7 @@ impl PoolKind {
     pub fn is_chain(&self) -> bool {
         match self {
             Self::Evm(_) => true,
-            Self::Http(_) => false,
+            Self::Http(_) | Self::Grpc(_) => false,
         }
     }
 }

@@ -7,10 +7,12 @@ use seawall_model::{
     choice,
     estate::{At, Code, Place, Problem, Problems},
     section,
+    units::Bytes,
 };
 
 use super::{
     messages::{self, RawSocket, SocketRule},
+    upload::{self, RawUpload},
     validate::{time, within},
 };
 use crate::core::{
@@ -63,8 +65,11 @@ section! {
         critical: bool, default(false);
         /// A slow read is asked of a second upstream as well.
         hedge: bool, default(false);
-        /// A body over the limit goes on as it comes, to one upstream, instead of being refused.
-        stream: bool, default(false);
+        /// What is done with a request's body: `hold` reads it whole before it is sent on, `stream` sends it on as it comes,
+        /// to one upstream; `hold` if absent.
+        upload: At<RawUpload>, optional;
+        /// Largest body with `upload = "stream"`; 1GiB if absent.
+        upload_limit: At<Bytes>, optional;
         /// Time such a request may take in all; the pool's if absent.
         deadline: At<Duration>, optional;
         /// Time one attempt may take; the pool's if absent.
@@ -119,8 +124,8 @@ pub struct PathRule {
     pub critical: bool,
     /// A slow read is asked of a second upstream as well.
     pub hedge: bool,
-    /// A body over the limit goes on as it comes.
-    pub stream: bool,
+    /// Bodies go on as they come, up to so many bytes; they are held if absent.
+    pub upload: Option<u64>,
     /// Time such a request may take in all, if not the pool's.
     pub deadline: Option<Duration>,
     /// Time one attempt may take, if not the pool's.
@@ -235,6 +240,7 @@ fn rule(at: &At<RawPath>, problems: &mut Problems) -> Option<PathRule> {
         Some(at) => Some(Arc::new(lookup(at, &path, id.is_some(), problems)?)),
         None => None,
     };
+    let upload = upload::validate(raw, id.as_ref(), lookup.as_deref(), problems)?;
     let socket = match &raw.socket {
         Some(at) => Some(Arc::new(messages::validate(&at.value, &path, problems)?)),
         None => None,
@@ -245,7 +251,7 @@ fn rule(at: &At<RawPath>, problems: &mut Problems) -> Option<PathRule> {
         effect,
         critical: raw.critical,
         hedge: raw.hedge,
-        stream: raw.stream,
+        upload,
         deadline: deadline?,
         attempt_timeout: attempt_timeout?,
         id,
@@ -432,7 +438,7 @@ impl PathRule {
             effect: None,
             critical: false,
             hedge: false,
-            stream: false,
+            upload: None,
             deadline: None,
             attempt_timeout: None,
             id: None,

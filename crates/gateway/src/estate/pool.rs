@@ -11,7 +11,7 @@ use seawall_model::{
 
 use super::{
     AccessSection, EvmSection, HttpSection, Pin, PoolKind, PoolSection, Quorum, Tell, UpstreamSection,
-    WhenHalted, admission, affected, network, paths,
+    WhenHalted, admission, affected, grpc, network, paths,
     raw::{RawHalted, RawKind, RawPin, RawPool, RawPoolMode, RawQuorum},
     upstream,
     validate::{time, within},
@@ -63,7 +63,7 @@ pub(super) fn validate(
         Some(at) => Some(Arc::new(affected::validate(at, problems)?)),
         None => None,
     };
-    let is_chain = pool.kind.as_ref()?.value != RawKind::Http;
+    let is_chain = !matches!(pool.kind.as_ref()?.value, RawKind::Http | RawKind::Grpc);
     let admission = admission::validate(pool.admission.as_ref(), is_chain, problems);
     let tier_latency = pool.tier_latency.map(|at| time(at, "tier_latency", problems));
     if let (Some(at), Some([first, rest @ ..])) = (pool.tier_latency, upstreams.as_deref())
@@ -78,6 +78,10 @@ pub(super) fn validate(
         RawKind::CometBft => chain(raw, Family::CometBft, problems).map(PoolKind::Evm),
         RawKind::Monero => chain(raw, Family::Monero, problems).map(PoolKind::Evm),
         RawKind::Http => http(raw, problems).map(PoolKind::Http),
+        RawKind::Grpc => {
+            of_chains(pool, "grpc", problems);
+            grpc::validate(pool, problems).map(PoolKind::Grpc)
+        }
     };
     let times = times?;
     Some(PoolSection {
@@ -305,23 +309,28 @@ fn when_halted(pool: &RawPool, problems: &mut Problems) -> Option<WhenHalted> {
     })
 }
 
+/// Reports what only a chain's pool can have.
+fn of_chains(pool: &RawPool, kind: &str, problems: &mut Problems) {
+    foreign("chain_id", pool.chain_id.as_ref(), kind, problems);
+    foreign("network", pool.network.as_ref(), kind, problems);
+    foreign("block_time", pool.block_time.as_ref(), kind, problems);
+    foreign("poll", pool.poll.as_ref(), kind, problems);
+    foreign("lag", pool.lag.as_ref(), kind, problems);
+    foreign("pin", pool.pin.as_ref(), kind, problems);
+    foreign("broadcast", pool.broadcast.as_ref(), kind, problems);
+    foreign("when_halted", pool.when_halted.as_ref(), kind, problems);
+    foreign("halted_wait", pool.halted_wait.as_ref(), kind, problems);
+    foreign("quorum", pool.quorum.as_ref(), kind, problems);
+    foreign("cache", pool.cache.as_ref(), kind, problems);
+    for upstream in &pool.upstreams {
+        foreign("ws_url", upstream.value.ws_url.as_ref(), kind, problems);
+    }
+    foreign("halted_queue", pool.halted_queue.as_ref(), kind, problems);
+}
+
 fn http(raw: &At<RawPool>, problems: &mut Problems) -> Option<HttpSection> {
     let pool = &raw.value;
-    foreign("chain_id", pool.chain_id.as_ref(), "http", problems);
-    foreign("network", pool.network.as_ref(), "http", problems);
-    foreign("block_time", pool.block_time.as_ref(), "http", problems);
-    foreign("poll", pool.poll.as_ref(), "http", problems);
-    foreign("lag", pool.lag.as_ref(), "http", problems);
-    foreign("pin", pool.pin.as_ref(), "http", problems);
-    foreign("broadcast", pool.broadcast.as_ref(), "http", problems);
-    foreign("when_halted", pool.when_halted.as_ref(), "http", problems);
-    foreign("halted_wait", pool.halted_wait.as_ref(), "http", problems);
-    foreign("quorum", pool.quorum.as_ref(), "http", problems);
-    foreign("cache", pool.cache.as_ref(), "http", problems);
-    for upstream in &pool.upstreams {
-        foreign("ws_url", upstream.value.ws_url.as_ref(), "http", problems);
-    }
-    foreign("halted_queue", pool.halted_queue.as_ref(), "http", problems);
+    of_chains(pool, "http", problems);
     let paths = paths::validate(&pool.paths, problems);
     let retry_methods = match &pool.retry_methods {
         Some(methods) => methods.iter().map(|m| paths::method(m, problems)).collect::<Vec<_>>(),

@@ -70,6 +70,8 @@ choice! {
         Monero = "monero",
         /// An HTTP API.
         Http = "http",
+        /// gRPC services, over HTTP/2.
+        Grpc = "grpc",
     }
 }
 
@@ -148,7 +150,8 @@ section! {
         cache: At<RawCache>, optional;
         /// Who may use it, and for what.
         access: At<RawAccess>, optional;
-        /// Methods that may be sent again after a failure (`http`); GET, HEAD and OPTIONS if absent.
+        /// Methods that may be sent again after a failure: of HTTP (`http`; GET, HEAD and OPTIONS if absent), or by their full
+        /// names, as in `/package.Service/Get` (`grpc`; `*` stands for any text, none if absent).
         retry_methods: Vec<At<String>>, optional;
         /// What is particular to some paths (`http`); the first rule that covers a request holds.
         paths: Vec<At<RawPath>>, default([]);

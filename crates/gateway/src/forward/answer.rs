@@ -44,6 +44,18 @@ pub(super) enum Refusal {
     Path,
     /// The method is not for APIs.
     Method,
+    /// It is not gRPC over HTTP/2.
+    NoGrpc,
+    /// A body that streams is longer than it may be.
+    TooLong {
+        /// It may have changed something.
+        writes: bool,
+    },
+    /// A body that streams ended short.
+    Cut {
+        /// It may have changed something.
+        writes: bool,
+    },
     /// What it asks for cannot be written as a request to an upstream.
     Unforwardable,
 }
@@ -82,6 +94,18 @@ impl Refusal {
             }
             Self::Method => {
                 (StatusCode::METHOD_NOT_ALLOWED, "SW0373: this method is not forwarded", None, None)
+            }
+            Self::TooLong { writes } => {
+                let what = "SW0312: the request is too large";
+                (StatusCode::PAYLOAD_TOO_LARGE, what, None, writes.then_some(Outcome::Unknown))
+            }
+            Self::Cut { writes } => {
+                let what = "SW0378: the body ended short, or came too slowly, when some of it had gone on";
+                (StatusCode::BAD_REQUEST, what, None, writes.then_some(Outcome::Unknown))
+            }
+            Self::NoGrpc => {
+                let what = "SW0379: this is a pool of gRPC services: POST `application/grpc` over HTTP/2";
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, what, None, None)
             }
             Self::Unforwardable => {
                 (StatusCode::BAD_REQUEST, "SW0374: the request cannot be forwarded", None, None)

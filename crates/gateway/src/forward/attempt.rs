@@ -3,7 +3,6 @@
 use std::{future::Future, pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use http::{HeaderValue, Request};
-use http_body_util::Full;
 use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
@@ -13,9 +12,9 @@ use super::{
 };
 use crate::{
     call::{asked_wait, status_fault},
-    client::{Link, Received},
+    client::{Link, Received, Sending},
     core::outcome::{Came, is_uncertain},
-    pool::{Pool, Report},
+    pool::{Pool, Report, Upstream},
     trace::TRACEPARENT,
     worker::Worker,
 };
@@ -57,14 +56,19 @@ impl Errand<'_> {
 
     /// Sends something that belongs to it.
     pub(super) fn send(&self, upstream: usize, onward: Arc<Onward>, limit: Duration) -> Running {
+        let (began, trace) = self.begin(upstream);
+        let to = (self.worker.clone(), self.pool.clone(), upstream);
+        Box::pin(attempt(to, onward, trace, began, limit))
+    }
+
+    /// Notes that an attempt begins: when, and what the upstream is told of its trace.
+    pub(super) fn begin(&self, upstream: usize) -> (Mono, Option<HeaderValue>) {
         if self.pool.paths.second.has(upstream) {
             self.state().counts.api.second_path.fetch_add(1, Relaxed);
         }
         let began = self.worker.clock.mono();
         self.visit.trail.begin(upstream, began);
-        let trace = self.visit.trace().map(|trace| trace.header(trace.attempt(upstream, began)));
-        let to = (self.worker.clone(), self.pool.clone(), upstream);
-        Box::pin(attempt(to, onward, trace, began, limit))
+        (began, self.visit.trace().map(|trace| trace.header(trace.attempt(upstream, began))))
     }
 
     /// Notes how an attempt ended.
@@ -99,36 +103,45 @@ async fn exchange(
     let now = worker.clock.mono();
     let _in_flight = upstream.state.begin(onward.class);
     upstream.take(now, onward.method.as_str());
-    let mut idle = worker.links.take(upstream.state.id, now, upstream.state.era());
-    if let Some(link) = &mut idle
-        && !link.is_alive().await
-    {
-        idle = None;
-    }
-    let mut link = match idle {
-        Some(link) => link,
-        None => {
-            let era = upstream.state.era();
-            let dial = async {
-                let conn = worker.net.connect(&upstream.section.endpoint).await.ok()?;
-                Link::start(conn, era).await.ok()
-            };
-            let dialled = tokio::time::timeout(pool.section.connect_timeout, dial).await;
-            dialled.ok().flatten().ok_or(unsent(Cause::Connect))?
-        }
-    };
-    let mut request = Request::new(Full::new(onward.body.clone()));
-    *request.method_mut() = onward.method.clone();
-    *request.uri_mut() = target(upstream.uri.path(), &onward.tail).ok_or(unsent(Cause::Malformed))?;
-    *request.headers_mut() = with_own(&onward.headers, &upstream.headers);
-    if let Some(trace) = trace {
-        request.headers_mut().insert(TRACEPARENT, trace);
-    }
+    let mut link = connect(worker, pool, i).await.ok_or(unsent(Cause::Connect))?;
+    let request = head(upstream, onward, trace).ok_or(unsent(Cause::Malformed))?;
     let received = link.exchange(|| request, worker.limits.verified_answer).await;
     upstream.state.heard(worker.clock.mono());
     let received = received.map_err(|e| Lost { cause: e.cause(), sent: true })?;
     upstream.heed(worker.clock.mono(), &received.headers);
     Ok(Got { upstream: i, received, link })
+}
+
+/// A connection to upstream `i`: one that lies idle, or another.
+pub(super) async fn connect(worker: &Worker, pool: &Pool, i: usize) -> Option<Link> {
+    let (upstream, now) = (&pool.upstreams[i], worker.clock.mono());
+    let era = upstream.state.era();
+    if let Some(mut link) = worker.links.take(upstream.state.id, now, era)
+        && link.is_alive().await
+    {
+        return Some(link);
+    }
+    let dial = async {
+        let conn = worker.net.connect(&upstream.section.endpoint).await.ok()?;
+        Link::start(conn, era).await.ok()
+    };
+    tokio::time::timeout(pool.section.connect_timeout, dial).await.ok().flatten()
+}
+
+/// The request as that upstream is sent it; `None` if there is no way to write it.
+pub(super) fn head(
+    upstream: &Upstream,
+    onward: &Onward,
+    trace: Option<HeaderValue>,
+) -> Option<Request<Sending>> {
+    let mut request = Request::new(Sending::from(onward.body.clone()));
+    *request.method_mut() = onward.method.clone();
+    *request.uri_mut() = target(upstream.uri.path(), &onward.tail)?;
+    *request.headers_mut() = with_own(&onward.headers, &upstream.headers);
+    if let Some(trace) = trace {
+        request.headers_mut().insert(TRACEPARENT, trace);
+    }
+    Some(request)
 }
 
 impl Ended {

@@ -24,9 +24,9 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What is known so far.
-struct Ledger<'a> {
-    errand: &'a Errand<'a>,
-    begun: u32,
+pub(super) struct Ledger<'a> {
+    pub(super) errand: &'a Errand<'a>,
+    pub(super) begun: u32,
     /// Upstreams that it did not reach.
     unreached: Set,
     /// Upstreams that it was sent to, and that said nothing.
@@ -38,7 +38,7 @@ struct Ledger<'a> {
     /// The last upstream that it may have reached.
     reached: usize,
     /// Why the last attempt gave no answer.
-    cause: Cause,
+    pub(super) cause: Cause,
     /// A repetition was turned down, while in doubt.
     refused: Option<Got>,
 }
@@ -86,7 +86,7 @@ pub(super) async fn write(errand: &Errand<'_>) -> Response<ReplyBody> {
 }
 
 impl<'a> Ledger<'a> {
-    fn new(errand: &'a Errand<'a>) -> Self {
+    pub(super) fn new(errand: &'a Errand<'a>) -> Self {
         let within = Set::ALL;
         let (begun, unreached, silent) = (0, Set::NONE, Set::NONE);
         Self {
@@ -103,7 +103,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Where it goes next. A repetition may go to where it has been, if there is no other way.
-    fn choose(&self) -> Option<usize> {
+    pub(super) fn choose(&self) -> Option<usize> {
         let errand = self.errand;
         let to = |tried| errand.choose(errand.class, self.within, tried);
         if !self.doubt {
@@ -116,7 +116,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Takes in how an attempt ended.
-    fn take(&mut self, ended: &Ended, came: Came) {
+    pub(super) fn take(&mut self, ended: &Ended, came: Came) {
         self.cause = ended.cause().unwrap_or(Cause::HttpStatus);
         match came {
             Came::Unsent => self.unreached.insert(ended.upstream),
@@ -151,7 +151,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// There is no upstream to send it to; `None` if its outcome is to be looked up.
-    fn nobody_left(&self) -> Option<Response<ReplyBody>> {
+    pub(super) fn nobody_left(&self) -> Option<Response<ReplyBody>> {
         if !self.doubt {
             let reached_nobody = !self.unreached.is_empty();
             let refusal = if reached_nobody { Refusal::NotSent(self.cause) } else { Refusal::NobodyHealthy };
@@ -161,7 +161,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Looks its outcome up; `None` if it is to be sent again.
-    async fn look(&mut self) -> Option<Response<ReplyBody>> {
+    pub(super) async fn look(&mut self) -> Option<Response<ReplyBody>> {
         let errand = self.errand;
         let api = &errand.state().counts.api;
         let (shown, seen) = look_up(errand, self.reached).await;
@@ -190,19 +190,23 @@ impl<'a> Ledger<'a> {
     }
 
     /// The answer, with a word on it if it leaves the outcome open.
-    fn give(&self, got: Got) -> Response<ReplyBody> {
+    pub(super) fn give(&self, got: Got) -> Response<ReplyBody> {
         match is_uncertain(got.received.status.as_u16()) {
             true => {
-                self.errand.state().counts.unknown_writes.fetch_add(1, Relaxed);
+                self.count_unknown();
                 got.give_as(self.errand, Outcome::Unknown)
             }
             false => got.give(self.errand),
         }
     }
 
-    fn unknown(&self) -> Response<ReplyBody> {
-        self.errand.state().counts.unknown_writes.fetch_add(1, Relaxed);
+    pub(super) fn unknown(&self) -> Response<ReplyBody> {
+        self.count_unknown();
         Refusal::Unknown(self.cause).response(self.errand.visit)
+    }
+
+    pub(super) fn count_unknown(&self) {
+        self.errand.state().counts.unknown_writes.fetch_add(1, Relaxed);
     }
 
     fn now(&self) -> Mono {

@@ -246,8 +246,13 @@ impl Pool {
     pub(crate) fn evm(&self) -> Option<&crate::estate::EvmSection> {
         match &self.section.kind {
             PoolKind::Evm(evm) => Some(evm),
-            PoolKind::Http(_) => None,
+            PoolKind::Http(_) | PoolKind::Grpc(_) => None,
         }
+    }
+
+    /// Does it serve gRPC?
+    pub(crate) fn is_grpc(&self) -> bool {
+        matches!(self.section.kind, PoolKind::Grpc(_))
     }
 
     /// What is known of the family of its chain.
@@ -564,7 +569,7 @@ impl PoolState {
 fn cache(section: &PoolSection, before: Option<&Pool>, seed: u64) -> Option<Arc<Cache>> {
     let wanted = |kind: &PoolKind| match kind {
         PoolKind::Evm(evm) => evm.cache.map(|c| c.size).filter(|size| *size > 0),
-        PoolKind::Http(_) => None,
+        PoolKind::Http(_) | PoolKind::Grpc(_) => None,
     };
     let size = wanted(&section.kind)?;
     match before {

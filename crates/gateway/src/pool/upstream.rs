@@ -10,13 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use http_body_util::Full;
 use seawall_chain::{capability::Capabilities, method::Class};
 use seawall_model::{Cause, ComponentId, Mono};
 use tokio::sync::Notify;
 
 use super::Allowance;
 use crate::{
+    client::Sending,
     core::{
         breaker::Breaker,
         choose::Load,
@@ -287,10 +287,10 @@ impl Upstream {
     }
 
     /// The request that posts a JSON-RPC call or batch.
-    pub(crate) fn post(&self, body: Bytes) -> Request<Full<Bytes>> {
+    pub(crate) fn post(&self, body: Bytes) -> Request<Sending> {
         let mut headers = self.rpc_headers.clone();
         headers.insert(header::CONTENT_LENGTH, length(body.len()));
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(Sending::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;

@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::sheet::Sheet;
-use crate::{account::Ended, call::Large, pool::Pool};
+use crate::{account::Ended, call::Large, forward::Relay, pool::Pool};
 
 /// The body of an answer.
 pub(crate) enum ReplyBody {
@@ -21,6 +21,8 @@ pub(crate) enum ReplyBody {
     Whole(Bytes),
     /// As it comes from the upstream.
     Streaming(Box<Streaming>),
+    /// An answer over gRPC, as it comes from the upstream.
+    Relayed(Box<Relay>),
 }
 
 /// An answer too large to hold, on its way through.
@@ -55,6 +57,7 @@ impl ReplyBody {
                 sheet.end(Ended::Gone);
                 streaming.sheet = Some(sheet);
             }
+            Self::Relayed(relay) => relay.account(sheet),
         }
     }
 }
@@ -71,17 +74,22 @@ impl Body for ReplyBody {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Streaming(streaming) => streaming.poll_frame(cx),
+            Self::Relayed(relay) => relay.poll_frame(cx).map(|frame| frame.map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Streaming(_) => false,
+            Self::Relayed(relay) => relay.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Streaming(_) => SizeHint::default(),
+            Self::Streaming(_) | Self::Relayed(_) => SizeHint::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use seawall_chain::envelope::code;
 
 use super::{Client, ReplyBody, Visit, request::error, strict};
-use crate::{access::Denied, pool::Pool, worker::Worker};
+use crate::{access::Denied, forward::dressed, pool::Pool, worker::Worker};
 
 /// Finds the pool that a request is for, and who sends it; if that comes to nothing, what it is answered. What
 /// showed who sends it is taken out of the request.
@@ -65,9 +65,13 @@ pub(super) fn tell(pool: &Pool, origin: Option<&HeaderValue>, response: &mut Res
     }
 }
 
-/// What rules of methods are about at an HTTP API: method and path, below the pool's route.
+/// What rules of methods are about at an HTTP API: method and path, below the pool's route; with gRPC the whole path, since
+/// it is the method's name.
 pub(super) fn name(pool: &Pool, request: &Request<Incoming>) -> String {
     let (method, path) = (request.method(), request.uri().path());
+    if pool.is_grpc() {
+        return format!("{method} {path}");
+    }
     let route = pool.section.route.trim_end_matches('/');
     format!("{method} {}", path.strip_prefix(route).unwrap_or(path))
 }
@@ -75,6 +79,9 @@ pub(super) fn name(pool: &Pool, request: &Request<Incoming>) -> String {
 fn deny(visit: Visit, request: &Request<Incoming>, denied: Denied) -> Box<Response<ReplyBody>> {
     visit.pool.state.counts.denials.count(denied);
     let mut response = denied.response(&visit.pool.section);
+    if visit.pool.is_grpc() {
+        response = dressed(response);
+    }
     tell(&visit.pool, request.headers().get(header::ORIGIN), &mut response);
     Box::new(visit.close(response))
 }

@@ -32,8 +32,9 @@ use seawall_runtime::{net::Conn, tasks::Shutdown};
 pub(crate) use body::ReplyBody;
 pub(crate) use floor::Floor;
 pub(crate) use preface::Seen;
-pub(crate) use pulse::{Idle, Pulse};
-pub(crate) use request::{json, read_body};
+pub(crate) use pulse::{Busy, Idle, Pulse};
+pub(crate) use request::{Unread, json, read_body};
+pub(crate) use sheet::Sheet;
 pub(crate) use socket::{Event, Pipe, Slot, Then, Welcome};
 pub(crate) use visit::{Client, Visit};
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     access,
     call::{self, Refusal, Reply},
+    forward,
     pool::Pool,
     worker::Worker,
 };
@@ -68,12 +69,15 @@ fn admitted(mut visit: Visit, pulse: Arc<Pulse>, slot: Option<&Slot>, request: R
             sheet.http(request.method(), request.uri());
         }
         let slot = slot.filter(|_| socket::is_asked_for_in_full(&request)).cloned();
+        let is_grpc = visit.pool.is_grpc();
         return Box::pin(async move {
             let response = match access::permit(&visit, || entrance::name(&visit.pool, &request).into()) {
+                Ok(_turn) if is_grpc => Box::pin(forward::grpc(&visit, &pulse, request)).await,
                 Ok(_turn) => match slot {
-                    None => crate::forward::respond(&visit, &pulse, request).await,
-                    Some(slot) => Box::pin(crate::forward::socket(&visit, &slot, request)).await,
+                    None => forward::respond(&visit, &pulse, request).await,
+                    Some(slot) => Box::pin(forward::socket(&visit, &slot, request)).await,
                 },
+                Err(denied) if is_grpc => forward::dressed(denied.response(&visit.pool.section)),
                 Err(denied) => denied.response(&visit.pool.section),
             };
             Ok(visit.close(response))

@@ -27,7 +27,7 @@ use crate::{
     upstream::{Gate, Reply, Upstream},
 };
 
-const KEY: &str = "sw_a-key_of-somebodys";
+pub(crate) const KEY: &str = "sw_a-key_of-somebodys";
 const SECRET: &str = "a secret of thirty-two bytes or more";
 
 fn globs(texts: &[&str]) -> Vec<Glob> {
@@ -35,7 +35,7 @@ fn globs(texts: &[&str]) -> Vec<Glob> {
 }
 
 /// A client that may do all, and shows `KEY`.
-fn desk() -> ClientSection {
+pub(crate) fn desk() -> ClientSection {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, KEY.as_bytes()).as_ref());
     ClientSection {
@@ -50,7 +50,7 @@ fn desk() -> ClientSection {
     }
 }
 
-const BY_KEY: Proofs = Proofs { key: true, token: false, certificate: false };
+pub(crate) const BY_KEY: Proofs = Proofs { key: true, token: false, certificate: false };
 const BY_TOKEN: Proofs = Proofs { key: false, token: true, certificate: false };
 
 /// A gateway with a chain and an API, each asking for that, and one client.

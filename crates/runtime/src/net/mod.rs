@@ -85,6 +85,12 @@ pub trait Net: Send + Sync + 'static {
     /// Opens a fresh connection. The caller sets the time limit.
     fn connect<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>>;
 
+    /// As [`Self::connect`], to speak HTTP/2 alone: over TLS it is the only protocol offered, and a server that does not
+    /// take it up is no use. A network without TLS of its own has nothing to offer.
+    fn connect_h2<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
+        self.connect(to)
+    }
+
     /// Listens at `at`. With `shared`, several listeners may bind the address (`SO_REUSEPORT`) and the
     /// kernel spreads connections over them.
     fn listen(&self, at: SocketAddr, shared: bool) -> io::Result<Box<dyn Listener>>;

@@ -57,19 +57,43 @@ impl SystemNet {
     }
 }
 
+impl SystemNet {
+    async fn reach(&self, to: &Endpoint) -> io::Result<TcpStream> {
+        let addresses = self.resolver.resolve(&to.host).await?;
+        race(&addresses, |ip| dial(SocketAddr::new(ip, to.port))).await
+    }
+
+    fn connector<'a>(&'a self, to: &'a Endpoint) -> io::Result<&'a TlsConnector> {
+        match &to.credentials {
+            None => Ok(&self.tls),
+            Some(credentials) => credentials.connector(&self.roots),
+        }
+    }
+}
+
 impl Net for SystemNet {
     fn connect<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
         Box::pin(async move {
-            let addresses = self.resolver.resolve(&to.host).await?;
-            let stream = race(&addresses, |ip| dial(SocketAddr::new(ip, to.port))).await?;
+            let stream = self.reach(to).await?;
             if !to.tls {
                 return Ok(Conn::Tcp(stream));
             }
-            let tls = match &to.credentials {
-                None => &self.tls,
-                Some(credentials) => credentials.connector(&self.roots)?,
-            };
-            let stream = tls.connect(tls::server_name(&to.host)?, stream).await?;
+            let stream = self.connector(to)?.connect(tls::server_name(&to.host)?, stream).await?;
+            Ok(Conn::Tls(Box::new(stream)))
+        })
+    }
+
+    fn connect_h2<'a>(&'a self, to: &'a Endpoint) -> BoxFuture<'a, io::Result<Conn>> {
+        Box::pin(async move {
+            let stream = self.reach(to).await?;
+            if !to.tls {
+                return Ok(Conn::Tcp(stream));
+            }
+            let connector = self.connector(to)?.with_alpn(vec![tls::H2.to_vec()]);
+            let stream = connector.connect(tls::server_name(&to.host)?, stream).await?;
+            if stream.get_ref().1.alpn_protocol() != Some(tls::H2) {
+                return Err(io::Error::other(format!("{to} does not speak HTTP/2")));
+            }
             Ok(Conn::Tls(Box::new(stream)))
         })
     }

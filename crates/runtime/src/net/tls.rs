@@ -11,6 +11,9 @@ use rustls::{
     pki_types::{CertificateDer, pem, pem::PemObject},
 };
 
+/// HTTP/2, as it is offered (RFC 7301).
+pub(super) const H2: &[u8] = b"h2";
+
 /// Why the roots of trust could not be made ready.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

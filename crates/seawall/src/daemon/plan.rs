@@ -63,7 +63,7 @@ fn pool(pool: &PoolSection) -> PoolPlan {
         component: pool.component(),
         halted_after: match &pool.kind {
             PoolKind::Evm(chain) => Some(chain.heads().halt()),
-            PoolKind::Http(_) => None,
+            PoolKind::Http(_) | PoolKind::Grpc(_) => None,
         },
         upstreams: pool.upstreams.iter().map(upstream).collect(),
     }

@@ -65,7 +65,7 @@ impl Tunnel {
         let path = handshake.tail.split('?').next().unwrap_or_default();
         let opened = match &section.kind {
             PoolKind::Http(http) => http.rule(&handshake.method, path).map(|(rule, _)| rule),
-            PoolKind::Evm(_) => None,
+            PoolKind::Evm(_) | PoolKind::Grpc(_) => None,
         };
         let none = || Arc::new(SocketRule { id: String::new(), resume: false, messages: Vec::new() });
         Self {

@@ -304,7 +304,7 @@ async fn answer(visit: &Visit, text: &[u8]) -> Option<Bytes> {
         },
         Ok(envelope::Request::Batch(calls)) => match batch(visit, calls).await.into_body() {
             ReplyBody::Whole(body) => Some(body).filter(|body| !body.is_empty()),
-            ReplyBody::Streaming(_) => None, // a batch is never streamed
+            ReplyBody::Streaming(_) | ReplyBody::Relayed(_) => None, // a batch is never streamed
         },
         Err(invalid) => {
             let mut out = Vec::with_capacity(128);

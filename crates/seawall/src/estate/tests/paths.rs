@@ -19,7 +19,8 @@ fn rule(keys: &str) -> String {
 fn rules_are_taken() {
     for keys in [
         "path = \"/orders\"",
-        "path = \"/**\"\neffect = \"read\"\nhedge = true\nstream = true",
+        "path = \"/**\"\neffect = \"read\"\nhedge = true",
+        "path = \"/files/**\"\nupload = \"stream\"\nupload_limit = \"10GiB\"\nid = \"header:x-id\"\nlookup = { path = \"/by/{id}\" }",
         "path = \"/orders\"\nmethods = [\"POST\"]\nid = \"/clientOrderId\"\ndedupe = \"account\"",
         "path = \"/orders\"\nid = \"header:idempotency-key\"\ndedupe = \"shared\"\ncritical = true",
         "path = \"/orders/{order}\"\nlookup = { path = \"/orders/{order}?full=1\", settle = \"1s\" }",
@@ -39,13 +40,17 @@ fn rules_are_judged() {
         ("path = \"/a\"\nid = \"orderId\"", "SW0106"),
         ("path = \"/a\"\nid = \"path:id\"", "SW0106"),
         ("path = \"/a\"\ndedupe = \"account\"", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nid = \"header:x-id\"\ndedupe = \"account\"", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nhedge = true", "SW0113"),
+        ("path = \"/a\"\nupload = \"stream\"\nid = \"/id\"", "SW0113"),
+        ("path = \"/a\"\nupload_limit = \"2GiB\"", "SW0113"),
         ("path = \"/a\"\neffect = \"read\"\nid = \"/id\"\ndedupe = \"account\"", "SW0113"),
         ("path = \"/a\"\nlookup = { path = \"/by/{id}\" }", "SW0106"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"by/{id}\" }", "SW0106"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", settle = \"9s\" }", "SW0113"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", field = \"/s\" }", "SW0113"),
         ("path = \"/a\"\nid = \"/id\"\nlookup = { path = \"/by/{id}\", found = [20] }", "SW0106"),
-        ("path = \"/a\"\nstream = 1", "SW0105"),
+        ("path = \"/a\"\nupload = \"keep\"", "SW0106"),
     ] {
         check(&rule(keys), &[code]);
     }
@@ -56,4 +61,14 @@ fn second_paths_are_judged() {
     check(&api("").replace("path_of = \"a\"", "path_of = \"d\""), &["SW0108"]);
     check(&api("").replace("path_of = \"a\"", "path_of = \"c\""), &["SW0113"]);
     check(&super::pool("[[pools.eth.paths]]\npath = \"/a\""), &["SW0113"]);
+}
+
+#[test]
+fn pools_of_grpc_are_judged() {
+    let grpc = |more: &str| api(more).replace("\"http\"", "\"grpc\"").replace(", path_of = \"a\"", "");
+    check(&grpc("route = \"/\"\nretry_methods = [\"/a.B/Get*\", \"*\"]"), &[]);
+    check(&grpc("retry_methods = [\"GET\"]"), &["SW0106"]);
+    check(&grpc("chain_id = 1"), &["SW0113"]);
+    check(&grpc("[[pools.venue.paths]]\npath = \"/a\""), &["SW0113"]);
+    check(&api("").replace("\"http\"", "\"grpc\""), &["SW0113"]);
 }
