@@ -55,6 +55,31 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         return Box::pin(feed::answer(visit, call)).await;
     }
     pool.state.counts.requests.fetch_add(1, Relaxed);
+    if visit.floor.is_none()
+        && let Some(reply) = at_hand(visit, call)
+    {
+        return reply;
+    }
+    // Boxed, so that a call whose answer is at hand does not hold, and clear, the room of one that has to be asked.
+    Box::pin(found_out(visit, call, now)).await
+}
+
+/// Answers a call that was answered a moment ago in the same words.
+fn at_hand(visit: &Visit, call: &Call<'_>) -> Option<Reply> {
+    let Visit { worker, pool, trail, .. } = visit;
+    let heads = pool.state.heads.load();
+    let body = recalled(worker, pool, &heads, call)?;
+    let part = trail.like();
+    part.at(heads.latest().map(|b| b.number));
+    part.by(By::Cache);
+    trail.take(&part);
+    visit.count(Fate::Answered, || said(call));
+    Some(if call.id.is_none() { Reply::Nothing } else { Reply::Whole(body) })
+}
+
+/// Answers a call by what is known or kept, or by asking upstreams.
+async fn found_out(visit: &Visit, call: &Call<'_>, now: Mono) -> Reply {
+    let Visit { worker, pool, .. } = visit;
     let deadline = now + pool.section.deadline;
     let trail = visit.trail.like();
     if let Some(floor) = &visit.floor
@@ -74,10 +99,6 @@ pub(crate) async fn answer(visit: &Visit, call: &Call<'_>) -> Reply {
         if let Some(local) = known(pool, &heads, call, now) {
             trail.by(By::Gateway);
             break Outcome::Whole(local);
-        }
-        if let Some(recalled) = recalled(worker, pool, &heads, call) {
-            trail.by(By::Cache);
-            break recalled;
         }
         let worded = word(pool, &heads, call);
         let (outcome, asked) = match way(worker, pool, &heads, &worded, call, now, deadline).await {

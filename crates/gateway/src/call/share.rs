@@ -88,11 +88,11 @@ impl Flights {
 }
 
 /// Answers a call that was answered by what is kept, and in these words, since the agreed chain last moved.
-pub(super) fn recalled(worker: &Worker, pool: &Pool, heads: &Heads, call: &Call<'_>) -> Option<Outcome> {
+pub(super) fn recalled(worker: &Worker, pool: &Pool, heads: &Heads, call: &Call<'_>) -> Option<Bytes> {
     let cache = pool.cache.as_ref().filter(|_| heads.chain != 0)?;
     let memo = worker.memo.0.lock().unwrap_or_else(PoisonError::into_inner);
     let kept = memo.find(heads.chain, &call.method, params(call))?;
-    cache.recall(kept).then(|| Outcome::Whole(written(call, &kept.result)))
+    cache.recall(kept).then(|| written(call, &kept.result))
 }
 
 fn remember(worker: &Worker, heads: &Heads, call: &Call<'_>, kept: &Arc<Kept>) {
