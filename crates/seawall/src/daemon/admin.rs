@@ -167,11 +167,11 @@ impl Admin {
             (&Method::GET, ["v1", "probes"]) => {
                 self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))
             }
-            (&Method::POST, ["v1", "signals"]) => match (self.unauthorised(&request), &self.watch) {
+            (&Method::POST, ["v1", "signals"]) => match (self.unproven(&request), &self.watch) {
                 (Some(refusal), _) => refusal,
                 (None, Some(watch)) => {
                     let section = watch.probed.borrow().clone();
-                    pushed::answer(request, section.as_deref(), &*watch.bus, self.scribe.clock.wall()).await
+                    pushed::answer(request, section.as_deref(), watch, self.scribe.clock.wall()).await
                 }
                 (None, None) => unwatched(),
             },
@@ -230,6 +230,11 @@ impl Admin {
             let why = "nothing can be changed in this process: ask the one that has the role `respond`";
             return Some(problem(StatusCode::FORBIDDEN, "SW0224", why));
         }
+        self.unproven(request)
+    }
+
+    /// The refusal of a request that does not show the token.
+    fn unproven(&self, request: &Request<Incoming>) -> Option<Answer> {
         let Some(token) = &self.token else {
             let why = "set `admin_token` under [listen] in the estate before anything can be changed here";
             return Some(problem(StatusCode::FORBIDDEN, "SW0224", why));

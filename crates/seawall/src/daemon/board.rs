@@ -45,6 +45,11 @@ impl Board {
         self.replaced.load(Relaxed)
     }
 
+    /// Is there anything to judge of that name?
+    pub(super) fn knows(&self, component: &ComponentId) -> bool {
+        self.all().contains_key(component)
+    }
+
     /// All of them, in the order of ids.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
         self.all().values().cloned().collect()

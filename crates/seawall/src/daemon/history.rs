@@ -37,9 +37,11 @@ impl Keeper {
         let failed = |error: &dyn std::fmt::Display| TaskError::new(format!("the history: {error}"));
         self.disk.create_dir_all(&self.dir).map_err(|error| failed(&error))?;
         let mut history = History::open(&self.dir.join(FILE), self.policy).map_err(|error| failed(&error))?;
-        let mut known = Known::default();
+        // Those that it was told of by processes before this one: what has left the estate since is told to have.
+        let told = history.reader().components().map_err(|error| failed(&error))?;
+        let mut known = Known { replaced: 0, components: told.into_iter().collect() };
         let mut batch = Batch::default();
-        let (mut tick, mut ticks, mut lost) = (tokio::time::interval(WRITE), 0, 0);
+        let (mut tick, mut ticks, mut lost, mut more) = (tokio::time::interval(WRITE), 0, 0, false);
         loop {
             // Receiving and ticking are cancel-safe: what one would have given is still there for the next round.
             let over = tokio::select! {
@@ -49,7 +51,7 @@ impl Keeper {
                 verdict = self.verdicts.recv() => {
                     match verdict {
                         Ok(verdict) => batch.changes.push(change(&verdict)),
-                        Err(RecvError::Lagged(_)) => known = Known::default(),
+                        Err(RecvError::Lagged(_)) => known.replaced = 0,
                         Err(RecvError::Closed) => return Ok(()),
                     }
                     continue;
@@ -64,6 +66,15 @@ impl Keeper {
                     continue;
                 }
             };
+            if over {
+                // All who tell have ended: what they said last is there.
+                while let Ok(verdict) = self.verdicts.try_recv() {
+                    batch.changes.push(change(&verdict));
+                }
+                while let Ok(signal) = self.signals.try_recv() {
+                    take(&mut batch, &signal);
+                }
+            }
             self.catch_up(&mut known, &mut batch);
             let written = history.write(self.clock.wall(), &batch).map_err(|error| failed(&error))?;
             batch = Batch::default();
@@ -75,8 +86,9 @@ impl Keeper {
                 return Ok(());
             }
             ticks += 1;
-            if ticks % TEND == 0 {
+            if more || ticks % TEND == 0 {
                 let tended = history.tend(self.clock.wall()).map_err(|error| failed(&error))?;
+                more = tended.more;
                 if tended.full {
                     tracing::warn!(
                         code = "SW0461",
@@ -97,7 +109,8 @@ impl Keeper {
         let now = self.clock.wall();
         let verdicts = self.board.verdicts();
         let components: BTreeSet<_> = verdicts.iter().map(|verdict| verdict.component.clone()).collect();
-        let came = verdicts.iter().filter(|verdict| !known.components.contains(&verdict.component));
+        let all = known.replaced == 0;
+        let came = verdicts.iter().filter(|verdict| all || !known.components.contains(&verdict.component));
         batch.changes.extend(came.map(|verdict| Change { since: now, ..change(verdict) }));
         let went = known.components.difference(&components).cloned();
         batch.changes.extend(went.map(|component| Change {
@@ -111,8 +124,8 @@ impl Keeper {
 }
 
 /// The components that the history has been told of.
-#[derive(Default)]
 struct Known {
+    /// When the board was looked at last; 0 if never, or in vain.
     replaced: u64,
     components: BTreeSet<ComponentId>,
 }

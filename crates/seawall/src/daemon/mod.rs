@@ -360,7 +360,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     ended.map(|_| ())
 }
 
-/// Keeps the history, if there is to be one.
+/// Keeps the history, if there is to be one: to the last, as the journal, so that what others saw at their end is in it.
 fn keep_history(
     estate: &Estate,
     machine: &Machine,
@@ -370,7 +370,7 @@ fn keep_history(
 ) {
     let Some(section) = estate.history.clone() else { return };
     let (clock, disk, bus, board) = (machine.clock, machine.disk.clone(), bus.clone(), board.clone());
-    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Journal };
     supervisor.spawn_worker(machine.threads, "history", 0, kind, move |shutdown| {
         let keeper = history::Keeper {
             dir: section.dir.clone(),

@@ -8,11 +8,10 @@ use hyper::{Request, Response, StatusCode, body::Incoming};
 use seawall_history::parse_time;
 use seawall_model::{ComponentId, Fact, Name, Signal, Wall};
 use seawall_probe::estate::{ProbesSection, WatchSection};
-use seawall_runtime::seam::Bus;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::admin::{json_answer, problem};
+use super::admin::{Watching, json_answer, problem};
 
 /// Largest body.
 const BODY: usize = 1024 * 1024;
@@ -42,7 +41,7 @@ struct Seen {
 pub(super) async fn answer(
     request: Request<Incoming>,
     section: Option<&ProbesSection>,
-    bus: &dyn Bus,
+    watch: &Watching,
     now: Wall,
 ) -> Response<Full<Bytes>> {
     let Ok(body) = Limited::new(request.into_body(), BODY).collect().await else {
@@ -50,8 +49,13 @@ pub(super) async fn answer(
     };
     match read(&body.to_bytes(), section, now) {
         Ok(signals) => {
+            // What nobody judges would be taken for heard, and come to nothing.
+            if let Some(unknown) = signals.iter().find(|signal| !watch.board.knows(&signal.component)) {
+                let why = format!("`{}` is not in the estate", unknown.component);
+                return problem(StatusCode::BAD_REQUEST, "SW0234", &why);
+            }
             let taken = signals.len();
-            signals.into_iter().for_each(|signal| bus.signal(signal));
+            signals.into_iter().for_each(|signal| watch.bus.signal(signal));
             json_answer(StatusCode::OK, &json!({"taken": taken}))
         }
         Err(why) => problem(StatusCode::BAD_REQUEST, "SW0234", &why),

@@ -137,7 +137,7 @@ impl Reloader {
         {
             return self.refuse(&error.to_string(), &[]);
         }
-        if self.gateway.is_some() != estate.gateway.is_some() {
+        if self.section.is_some() != estate.gateway.is_some() {
             return self.refuse("pools came or went altogether: restart to take it over", &[]);
         }
         if let Some(logs) = &self.logs
