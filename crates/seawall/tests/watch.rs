@@ -186,6 +186,8 @@ fn what_comes_and_goes_is_noticed_and_remembered() {
     let push = |token: &str, body: &str| daemon.ask("POST", "/v1/signals", token, body).unwrap();
     assert_eq!(push("none", &pushed(1, "ok")).0, 401);
     assert_eq!(push(TOKEN, "{}").1["code"], "SW0234");
+    let elsewhere = pushed(1, "ok").replace("service:web", "service:nobody");
+    assert_eq!(push(TOKEN, &elsewhere).1["code"], "SW0234");
     let mut seq = 1;
     daemon.until("service:web", "degraded", || {
         seq += 1;

@@ -11,7 +11,7 @@ use super::{expect::Expect, target::Target};
 pub const USUAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What to do, and what it must come to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Check {
     /// What is checked.
     pub target: Target,

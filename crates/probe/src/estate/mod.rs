@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Everything the probes need to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProbesSection {
     /// The probes, in name order.
     pub probes: Vec<ProbeSection>,
@@ -29,7 +29,7 @@ pub struct ProbesSection {
 }
 
 /// One probe.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProbeSection {
     /// Its name.
     pub name: Name,
@@ -46,7 +46,7 @@ pub struct ProbeSection {
 }
 
 /// What holds for all probes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WatchSection {
     /// Targets that hardly ever fail all at once.
     pub anchors: Vec<Check>,

@@ -121,7 +121,9 @@ impl Reloader {
             Ok(Err(error)) => return self.refuse(&error.to_string(), &errors(&error)),
             Err(_) => return self.refuse("reading it panicked", &[]),
         };
-        if estate.digest == self.digest && estate.gateway == self.section && !asked {
+        let probes = estate.probes.clone().map(Arc::new);
+        let same_probes = *self.probes.borrow() == probes;
+        if estate.digest == self.digest && estate.gateway == self.section && same_probes && !asked {
             return;
         }
         let told = (&estate.log.access, &estate.telemetry);
@@ -146,7 +148,10 @@ impl Reloader {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.plans.send_replace(super::plan::plan(&estate));
-        self.probes.send_replace(estate.probes.clone().map(Arc::new));
+        // Checks under way would be given up, and kept connections closed.
+        if !same_probes {
+            self.probes.send_replace(probes);
+        }
         if watch.is_some() {
             self.watch = watch;
         }
