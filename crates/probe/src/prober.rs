@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use seawall_runtime::{clock::Clock, net::Net};
+use seawall_runtime::{
+    clock::Clock,
+    net::{Conn, Net},
+};
 use tokio::time::timeout;
 
 use crate::{
     core::{check::Check, fault::Fault, report::Report, target::Target},
-    step::{self, Link, Notes},
+    step::{self, Notes},
 };
 
 /// Makes checks.
@@ -18,7 +21,7 @@ pub struct Prober {
 
 /// The connection of a check that is not made over a fresh one each time.
 #[derive(Default)]
-pub struct Kept(pub(crate) Option<Box<Link>>);
+pub struct Kept(pub(crate) Option<Box<Conn>>);
 
 impl Prober {
     /// A prober on that network.

@@ -9,5 +9,4 @@ mod notes;
 pub(crate) mod socket;
 pub(crate) mod talk;
 
-pub(crate) use link::Link;
 pub(crate) use notes::Notes;

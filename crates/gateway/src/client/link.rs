@@ -70,8 +70,11 @@ impl ExchangeError {
 impl Link {
     /// Speaks HTTP/1.1 on a fresh connection, made in that era of its upstream.
     pub(crate) async fn start(conn: Conn, era: u32) -> Result<Self, hyper::Error> {
-        let (send, drive) =
-            http1::Builder::new().max_buf_size(HEAD_LIMIT).handshake(TokioIo::new(conn)).await?;
+        let (send, drive) = http1::Builder::new()
+            .max_buf_size(HEAD_LIMIT)
+            .writev(false)
+            .handshake(TokioIo::new(conn))
+            .await?;
         Ok(Self { send, drive: Box::pin(drive), used: false, era, spent: false })
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderValue, Method, header};
 
 use super::{
     Notes,
-    http::{exchange, keep, request},
+    http::{exchange, request},
     link::MAX_HELD,
 };
 use crate::{
@@ -41,13 +41,13 @@ pub(crate) async fn check(
         }
         // Its own calls share a connection; what counts is whether that was there before.
         notes.report.reused = began_reused && notes.report.timings.connect_us.is_none();
-        shared.0 = Some(link);
+        shared.0 = link.part().await.map(Box::new);
         let wall = notes.clock.wall();
         let seen = notes.report.evm.get_or_insert_with(|| Box::new(EvmFacts::default()));
         seen.take(ask, facts.status, &read.held, wall)?;
     }
-    if let Some(link) = shared.0 {
-        keep(check, kept, link);
+    if !check.fresh {
+        *kept = shared;
     }
     notes.report.evm.as_ref().map_or(Ok(()), |seen| seen.judge(&check.expect))
 }

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{
     Notes,
     connect::connect,
-    link::{Link, MAX_HELD, NoHead, Read},
+    link::{Link, MAX_HELD, NoHead, Read, is_quiet},
     notes::Phase,
 };
 use crate::{
@@ -32,15 +32,15 @@ pub(crate) async fn check(
     let (link, facts, read) = exchange(prober, check, url, kept, notes, ask, hold).await?;
     notes.report.http = Some(facts);
     if !facts.cut {
-        keep(check, kept, link);
+        keep(check, kept, link).await;
     }
     check.expect.judge(facts.status, &read.held)
 }
 
 /// Keeps a connection for the next time, if the check is not to be made afresh.
-pub(crate) fn keep(check: &Check, kept: &mut Kept, link: Box<Link>) {
+async fn keep(check: &Check, kept: &mut Kept, link: Box<Link>) {
     if !check.fresh {
-        kept.0 = Some(link);
+        kept.0 = link.part().await.map(Box::new);
     }
 }
 
@@ -55,12 +55,13 @@ pub(crate) async fn exchange(
     hold: usize,
 ) -> Result<(Box<Link>, HttpFacts, Read), Fault> {
     let mut old = kept.0.take().filter(|_| !check.fresh);
-    if let Some(link) = &mut old
-        && !link.is_alive().await
+    if let Some(conn) = &mut old
+        && !is_quiet(conn).await
     {
         old = None;
     }
-    if let Some(mut link) = old {
+    if let Some(conn) = old {
+        let mut link = Box::new(Link::start(*conn).await?);
         notes.begin(Phase::Answer);
         match link.head(request()?).await {
             Ok(answer) => {

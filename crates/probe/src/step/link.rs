@@ -19,6 +19,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use seawall_runtime::net::Conn;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::core::fault::Fault;
 
@@ -64,18 +65,32 @@ impl NoHead {
 impl Link {
     /// Speaks HTTP/1.1 over a fresh connection.
     pub(crate) async fn start(conn: Conn) -> Result<Self, Fault> {
-        let started = http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(conn)).await;
+        let started =
+            http1::Builder::new().max_buf_size(MAX_HEAD).writev(false).handshake(TokioIo::new(conn)).await;
         let (send, drive) = started.map_err(|e| NoHead::Bad(e).fault())?;
         Ok(Self { send, drive: Box::pin(drive) })
     }
 
     /// Is it still good? Also hears of a close that has arrived.
-    pub(crate) async fn is_alive(&mut self) -> bool {
+    async fn is_alive(&mut self) -> bool {
         poll_fn(|cx| {
             let alive = self.drive.as_mut().poll(cx).is_pending();
             Poll::Ready(alive && self.send.is_ready())
         })
         .await
+    }
+
+    /// Ends with the bare connection, if it is good for another request: a tenth of the room that it takes with buffers.
+    pub(crate) async fn part(mut self) -> Option<Conn> {
+        if !self.is_alive().await {
+            return None;
+        }
+        let Self { send, mut drive } = self;
+        drop(send);
+        poll_fn(|cx| drive.poll_without_shutdown(cx)).await.ok()?;
+        let parts = Pin::into_inner(drive).into_parts();
+        // What was not asked for would be taken for the next answer.
+        parts.read_buf.is_empty().then(|| parts.io.into_inner())
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -141,6 +156,13 @@ impl Link {
         })
         .await
     }
+}
+
+/// Is nothing to be heard from a connection on which nobody was asked? Else it has ended, or is out of step.
+pub(crate) async fn is_quiet(conn: &mut Conn) -> bool {
+    let mut byte = [0];
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *conn).poll_read(cx, &mut ReadBuf::new(&mut byte)).is_pending()))
+        .await
 }
 
 /// What there is of a body already. Trailers are passed over.

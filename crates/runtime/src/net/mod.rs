@@ -34,9 +34,6 @@ pub use witness::{Distrust, Shaken};
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Writes of several pieces up to this many bytes together go out as one.
-const JOINED: usize = 1_024;
-
 /// A connection. An enum, so that the data path pays no virtual call for a real socket.
 pub enum Conn {
     /// A TCP socket.
@@ -144,21 +141,7 @@ impl AsyncWrite for Conn {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(s) => {
-                // Head and body of a small message: joining them here is cheaper than having the kernel do it.
-                let total: usize = bufs.iter().map(|b| b.len()).sum();
-                if total > JOINED {
-                    return Pin::new(s).poll_write_vectored(cx, bufs);
-                }
-                let mut joined = [0; JOINED];
-                let mut rest = &mut joined[..];
-                for buf in bufs {
-                    let (this, after) = std::mem::take(&mut rest).split_at_mut(buf.len());
-                    this.copy_from_slice(buf);
-                    rest = after;
-                }
-                Pin::new(s).poll_write(cx, &joined[..total])
-            }
+            Self::Tcp(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::TlsServer(s) => Pin::new(s).poll_write_vectored(cx, bufs),
             Self::Other(s) => Pin::new(s).poll_write_vectored(cx, bufs),

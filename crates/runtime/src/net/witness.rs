@@ -4,11 +4,13 @@
 //! sent over the connection before the judgement has been looked at.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore,
     SignatureScheme,
@@ -27,6 +29,12 @@ use super::{Conn, TlsError, tls::server_name};
 const MAX_OFFERS: usize = 64;
 /// Most certificates of a chain that are kept.
 const MAX_CHAIN: usize = 16;
+
+/// Most chains that are remembered to be trusted.
+const MAX_TRUSTED: usize = 16_384;
+/// How long one is: whoever is asked every few seconds shows the same each time, and to judge it takes as long as all else
+/// in a check.
+const TRUSTED_FOR: Duration = Duration::from_secs(60);
 
 /// What a handshake told.
 #[derive(Debug, Clone)]
@@ -64,6 +72,8 @@ pub(super) struct Witness {
     config: ClientConfig,
     /// A configuration for each list of protocols that was offered.
     offers: Mutex<BTreeMap<Vec<Arc<str>>, TlsConnector>>,
+    /// When which chains, each for a name, were found to be trusted.
+    trusted: Mutex<HashMap<[u8; 32], UnixTime>>,
 }
 
 impl Witness {
@@ -79,7 +89,7 @@ impl Witness {
             .with_no_client_auth();
         // Whoever resumes is shown no certificate.
         config.resumption = Resumption::disabled();
-        Ok(Self { judge, config, offers: Mutex::default() })
+        Ok(Self { judge, config, offers: Mutex::default(), trusted: Mutex::default() })
     }
 
     /// Shakes hands over a TCP connection with the server of that name. What is no TCP is left as it is.
@@ -121,12 +131,36 @@ impl Witness {
         connector
     }
 
+    fn is_trusted(&self, key: &[u8; 32], now: UnixTime) -> bool {
+        let trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        trusted.get(key).is_some_and(|since| is_recent(*since, now))
+    }
+
+    fn trust(&self, key: [u8; 32], now: UnixTime) {
+        let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        if trusted.len() >= MAX_TRUSTED {
+            trusted.retain(|_, since| is_recent(*since, now));
+        }
+        if trusted.len() < MAX_TRUSTED {
+            trusted.insert(key, now);
+        }
+    }
+
     fn distrust(&self, chain: &[CertificateDer<'static>], name: &ServerName<'static>) -> Option<Distrust> {
         let Some((own, rest)) = chain.split_first() else {
             return Some(Distrust::Other("the server showed no certificate".to_owned()));
         };
-        let judged = self.judge.verify_server_cert(own, rest, name, &[], UnixTime::now());
-        let error = judged.err()?;
+        let (now, key) = (UnixTime::now(), digest(chain, name));
+        if self.is_trusted(&key, now) {
+            return None;
+        }
+        let error = match self.judge.verify_server_cert(own, rest, name, &[], now) {
+            Ok(_) => {
+                self.trust(key, now);
+                return None;
+            }
+            Err(error) => error,
+        };
         Some(match &error {
             Error::InvalidCertificate(why) => match why {
                 CertificateError::Expired | CertificateError::ExpiredContext { .. } => Distrust::Expired,
@@ -142,6 +176,25 @@ impl Witness {
             other => Distrust::Other(other.to_string()),
         })
     }
+}
+
+/// Is it so short a time since then? A clock that was set back makes nothing recent.
+fn is_recent(since: UnixTime, now: UnixTime) -> bool {
+    now.as_secs().checked_sub(since.as_secs()).is_some_and(|age| age < TRUSTED_FOR.as_secs())
+}
+
+/// Stands for a chain that is shown by a server of that name.
+fn digest(chain: &[CertificateDer<'static>], name: &ServerName<'static>) -> [u8; 32] {
+    let mut all = Context::new(&SHA256);
+    let mut part = |bytes: &[u8]| {
+        all.update(&(bytes.len() as u64).to_be_bytes());
+        all.update(bytes);
+    };
+    part(name.to_str().as_bytes());
+    chain.iter().for_each(|certificate| part(certificate));
+    let mut out = [0; 32];
+    out.copy_from_slice(all.finish().as_ref());
+    out
 }
 
 /// A version as people write it.
@@ -190,5 +243,57 @@ impl ServerCertVerifier for Later {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roots() -> RootCertStore {
+        RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+    }
+
+    fn seconds(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn trust_lasts_a_minute_and_no_clock_that_was_set_back() {
+        let witness = Witness::new(roots()).unwrap();
+        let key = [7; 32];
+        assert!(!witness.is_trusted(&key, seconds(1_000)));
+        witness.trust(key, seconds(1_000));
+        assert!(witness.is_trusted(&key, seconds(1_059)));
+        assert!(!witness.is_trusted(&key, seconds(1_060)));
+        assert!(!witness.is_trusted(&key, seconds(999)));
+        assert!(!witness.is_trusted(&[8; 32], seconds(1_000)));
+    }
+
+    #[test]
+    fn no_more_chains_are_remembered_than_there_is_room_for() {
+        let witness = Witness::new(roots()).unwrap();
+        let key = |n: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&(n as u64).to_be_bytes());
+            key
+        };
+        (0..=MAX_TRUSTED).for_each(|n| witness.trust(key(n), seconds(1_000)));
+        assert!(!witness.is_trusted(&key(MAX_TRUSTED), seconds(1_000)));
+        witness.trust(key(MAX_TRUSTED), seconds(1_060));
+        assert!(witness.is_trusted(&key(MAX_TRUSTED), seconds(1_060)));
+        assert_eq!(witness.trusted.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_chain_is_trusted_for_one_name_and_as_it_is_cut() {
+        let certificate = |bytes: &[u8]| CertificateDer::from(bytes.to_vec());
+        let name = |text: &str| ServerName::try_from(text.to_owned()).unwrap();
+        let (one, other) = (name("a.example"), name("b.example"));
+        let whole = digest(&[certificate(b"abcd"), certificate(b"ef")], &one);
+        assert_eq!(whole, digest(&[certificate(b"abcd"), certificate(b"ef")], &one));
+        assert_ne!(whole, digest(&[certificate(b"abcd"), certificate(b"ef")], &other));
+        assert_ne!(whole, digest(&[certificate(b"abc"), certificate(b"def")], &one));
+        assert_ne!(whole, digest(&[certificate(b"abcdef")], &one));
     }
 }
