@@ -34,7 +34,7 @@ until_ok() { # seconds command…
   done
 }
 
-packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus prometheus-alertmanager:prometheus-alertmanager go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -87,6 +87,10 @@ scripts/verify-tiles/run.sh || die "the Go verifier and Seawall disagree about a
 pass "an independent verifier accepts the journal"
 kill "${pids[0]}"
 
+say "what others are told"
+scripts/lab/told.sh "$seawall" "$work" || die "a real Alertmanager or Prometheus was not told"
+pass "a real Alertmanager is told of an outage and its end, and a real Prometheus is written both"
+
 say "real nodes of other chains than the EVM's"
 scripts/lab/nodes.sh
 node scripts/lab/families.mjs "$seawall" target/lab/bin || die "a family of chains is not served as it should be"
@@ -95,4 +99,4 @@ pass "btcd, tendermint and monerod are served as they should be"
 say "a short outage run"
 bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
 pass "the outage run held every bar"
-say "$passed of 6 checks passed"
+say "$passed of 7 checks passed"

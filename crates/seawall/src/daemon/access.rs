@@ -20,7 +20,7 @@ use super::{
     DaemonError,
     traces::{self, Spans},
 };
-use crate::estate::{Estate, TelemetrySection};
+use crate::estate::Estate;
 
 /// Most accounts taken at once.
 const AT_ONCE: usize = 256;
@@ -70,7 +70,7 @@ pub(super) fn start(
     supervisor: &Supervisor,
 ) -> Result<Option<(Accounts, Access)>, DaemonError> {
     let (log, telemetry) = (&estate.log.access, &estate.telemetry);
-    if log.is_none() && *telemetry == TelemetrySection::default() {
+    if log.is_none() && telemetry.collector.is_none() && !telemetry.context {
         return Ok(None);
     }
     let wanted = Wanted {

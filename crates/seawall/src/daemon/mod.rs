@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod alerts;
 mod board;
 mod cordon;
 mod customers;
@@ -12,11 +13,13 @@ mod journal;
 mod modes;
 mod orders;
 mod plan;
+mod post;
 mod probes;
 mod pushed;
 mod quota;
 mod records;
 mod reload;
+mod remote;
 mod traces;
 mod upgrade;
 mod verdicts;
@@ -239,6 +242,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         });
         board.register(&machine.metrics);
         keep_history(&estate, &machine, &supervisor, &bus, &board);
+        tell_others(&estate, &machine, &supervisor, &bus, &board);
         probe(&machine, &supervisor, &bus, &last, probed.subscribe());
     }
     if let Some(neighbours) = neighbours {
@@ -383,6 +387,56 @@ fn keep_history(
         };
         keeper.run(shutdown)
     });
+}
+
+/// Has those told that the estate names: of what is wrong, and of what is found.
+fn tell_others(
+    estate: &Estate,
+    machine: &Machine,
+    supervisor: &Supervisor,
+    bus: &Arc<dyn Bus>,
+    board: &Arc<Board>,
+) {
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    let telemetry = &estate.telemetry;
+    if !telemetry.alertmanagers.is_empty() {
+        let counts = Arc::<alerts::Counts>::default();
+        counts.register(&machine.metrics);
+        let (to, from, net, clock) =
+            (telemetry.alertmanagers.clone(), telemetry.alert_from, machine.net.clone(), machine.clock);
+        let (bus, board, estate) = (bus.clone(), board.clone(), estate.name.to_string());
+        supervisor.spawn("alerts", kind, move |shutdown| {
+            let alerts = alerts::Alerts {
+                to: to.clone(),
+                from,
+                net: net.clone(),
+                clock,
+                board: board.clone(),
+                verdicts: bus.verdicts(),
+                estate: estate.clone(),
+                counts: counts.clone(),
+            };
+            alerts.run(shutdown)
+        });
+    }
+    if let Some(to) = telemetry.remote_write.clone() {
+        let counts = Arc::<remote::Counts>::default();
+        counts.register(&machine.metrics);
+        let (net, clock) = (machine.net.clone(), machine.clock);
+        let (bus, board, estate) = (bus.clone(), board.clone(), estate.name.to_string());
+        supervisor.spawn("remote_write", kind, move |shutdown| {
+            let remote = remote::RemoteWrite {
+                to: to.clone(),
+                net: net.clone(),
+                clock,
+                board: board.clone(),
+                signals: bus.signals(),
+                estate: estate.clone(),
+                counts: counts.clone(),
+            };
+            remote.run(shutdown)
+        });
+    }
 }
 
 /// Makes the estate's checks, now or once there are any, on a thread of their own.

@@ -10,10 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, Request, header};
-use hyper_util::rt::TokioIo;
 use seawall_gateway::{Account, Ended, Tried};
 use seawall_runtime::{
     metrics::{Metrics, read_counter},
@@ -23,6 +19,7 @@ use seawall_runtime::{
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
+use super::post::{JSON, post};
 use crate::estate::Collector;
 
 /// Requests whose spans wait to be delivered.
@@ -31,10 +28,6 @@ const QUEUE: usize = 4_096;
 const AT_ONCE: usize = 256;
 /// How long the first of them waits for company.
 const GATHER: Duration = Duration::from_secs(1);
-/// Time a delivery may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest answer of a collector's.
-const ANSWER: usize = 64 * 1024;
 
 /// OTLP's numbers for kinds of spans, and for a status that is an error.
 const SERVER: u8 = 2;
@@ -127,45 +120,14 @@ impl Delivery {
             return;
         }
         let body = serde_json::to_vec(&self.message(batch)).expect("a JSON value is JSON");
-        let count = match tokio::time::timeout(PATIENCE, self.post(body.into())).await {
-            Ok(Ok(())) => &self.delivered,
-            Ok(Err(why)) => {
-                tracing::debug!(why, "spans could not be delivered");
+        let count = match post(&*self.net, &self.collector, &JSON, body.into()).await {
+            Ok(()) => &self.delivered,
+            Err(untold) => {
+                tracing::debug!(why = untold.why, "spans could not be delivered");
                 &self.lost
             }
-            Err(_) => &self.lost,
         };
         count.fetch_add(batch.len() as u64, Relaxed);
-    }
-
-    /// A connection for each delivery: there is one a second at most.
-    async fn post(&self, body: Bytes) -> Result<(), String> {
-        let told = |e: &dyn std::error::Error| e.to_string();
-        let conn = self.net.connect(&self.collector.endpoint).await.map_err(|e| told(&e))?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(conn)).await;
-        let (mut send, connection) = handshake.map_err(|e| told(&e))?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(&self.collector.path)
-            .header(header::HOST, self.collector.endpoint.to_string())
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|e| told(&e))?;
-        let exchange = async {
-            let answer = send.send_request(request).await.map_err(|e| told(&e))?;
-            let status = answer.status();
-            let said = Limited::new(answer.into_body(), ANSWER).collect().await;
-            said.map_err(|e| e.to_string())?;
-            status.is_success().then_some(()).ok_or_else(|| format!("the collector answered {status}"))
-        };
-        // The connection is only driven: it ends with the answer or with an error that the exchange tells.
-        let mut exchange = std::pin::pin!(exchange);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            biased;
-            done = &mut exchange => done,
-            _ = &mut connection => exchange.await,
-        }
     }
 
     fn message(&self, batch: &[Account]) -> Value {

@@ -98,6 +98,13 @@ section! {
         sample: Percent, default("1%");
         /// What becomes of `traceparent`: `pass` takes up a client's and sends upstreams one, `ignore` does neither.
         traceparent: TraceParent, default("ignore");
+        /// Alertmanagers that are told of what is down, as in `["http://127.0.0.1:9093"]`; each is told all.
+        alertmanagers: Vec<At<String>>, default([]);
+        /// The mildest verdict that they are told of: `down` or `degraded`.
+        alert_from: AlertFrom, default("down");
+        /// Where verdicts and what probes find are written by Prometheus' remote write, as in
+        /// `http://127.0.0.1:9090/api/v1/write`; nowhere if absent.
+        remote_write: At<String>, optional;
     }
 }
 
@@ -108,6 +115,16 @@ choice! {
         Pass = "pass",
         /// A client's is none of our business, and upstreams are sent none.
         Ignore = "ignore",
+    }
+}
+
+choice! {
+    /// The mildest verdict that Alertmanagers are told of.
+    pub enum AlertFrom {
+        /// What is down alone.
+        Down = "down",
+        /// What is degraded as well.
+        Degraded = "degraded",
     }
 }
 
