@@ -34,7 +34,9 @@ until_ok() { # seconds command…
   done
 }
 
-packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus prometheus-alertmanager:prometheus-alertmanager go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus prometheus-alertmanager:prometheus-alertmanager nginx:nginx-light unbound:unbound openssl:openssl redis-server:redis-server nats-server:nats-server go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+[[ -n $(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null) ]] || packages postgres:postgresql
+/usr/bin/python3 -c 'import aiosmtpd, websockets' 2>/dev/null || packages aiosmtpd:python3-aiosmtpd websockets:python3-websockets
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -91,6 +93,10 @@ say "what others are told"
 scripts/lab/told.sh "$seawall" "$work" || die "a real Alertmanager or Prometheus was not told"
 pass "a real Alertmanager is told of an outage and its end, and a real Prometheus is written both"
 
+say "probes beside servers of others"
+scripts/lab/servers.sh "$seawall" "$work" || die "a server is not told as it is"
+pass "nginx, unbound, Redis, PostgreSQL, NATS, aiosmtpd, websockets and anvil are probed"
+
 say "real nodes of other chains than the EVM's"
 scripts/lab/nodes.sh
 node scripts/lab/families.mjs "$seawall" target/lab/bin || die "a family of chains is not served as it should be"
@@ -99,4 +105,4 @@ pass "btcd, tendermint and monerod are served as they should be"
 say "a short outage run"
 bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
 pass "the outage run held every bar"
-say "$passed of 7 checks passed"
+say "$passed of 8 checks passed"

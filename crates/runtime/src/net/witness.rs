@@ -171,6 +171,7 @@ impl Witness {
                     Distrust::Name
                 }
                 CertificateError::UnknownIssuer => Distrust::Issuer,
+                CertificateError::Other(what) => Distrust::Other(what.to_string()),
                 other => Distrust::Other(other.to_string()),
             },
             other => Distrust::Other(other.to_string()),
