@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics, alerts and dashboard,
-# an independent verifier written in Go on the journal, real client libraries, and a short outage run. Debian packages that are
+# an independent verifier written in Go on the journal, real client libraries, probes beside servers of others, and a short outage run. Debian packages that are
 # missing are installed where this user may (root, or sudo without a password). Nothing is skipped: what
 # cannot be had fails.
 set -euo pipefail
@@ -34,7 +34,8 @@ until_ok() { # seconds command…
   done
 }
 
-packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv nginx:nginx-light chronyd:chrony unbound:unbound openssl:openssl
+/usr/bin/python3 -c 'import grpc' 2>/dev/null || packages python3-grpcio:python3-grpcio
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -92,7 +93,11 @@ scripts/lab/nodes.sh
 node scripts/lab/families.mjs "$seawall" target/lab/bin || die "a family of chains is not served as it should be"
 pass "btcd, tendermint and monerod are served as they should be"
 
+say "probes beside servers of others"
+scripts/lab/probes.sh "$seawall" "$work" || die "a server is not told as it is"
+pass "nginx, gRPC, chrony, unbound and the kernel's echo are probed"
+
 say "a short outage run"
 bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
 pass "the outage run held every bar"
-say "$passed of 6 checks passed"
+say "$passed of 7 checks passed"
