@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests that need more than Rust and npm: HAProxy and wrk beside the gateway, promtool on the metrics, alerts and dashboard,
-# an independent verifier written in Go on the journal, real client libraries, and a short outage run. Debian packages that are
+# an independent verifier written in Go on the journal, real client libraries, probes beside servers of others, and a short outage run. Debian packages that are
 # missing are installed where this user may (root, or sudo without a password). Nothing is skipped: what
 # cannot be had fails.
 set -euo pipefail
@@ -34,9 +34,10 @@ until_ok() { # seconds command…
   done
 }
 
-packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus prometheus-alertmanager:prometheus-alertmanager nginx:nginx-light unbound:unbound openssl:openssl redis-server:redis-server nats-server:nats-server go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
+packages monerod:monero curl:curl unshare:util-linux wrk:wrk haproxy:haproxy promtool:prometheus prometheus-alertmanager:prometheus-alertmanager nginx:nginx-light unbound:unbound openssl:openssl chronyd:chrony redis-server:redis-server nats-server:nats-server go:golang-go gcc:gcc ip:iproute2 nft:nftables python3:python3-venv
 [[ -n $(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null) ]] || packages postgres:postgresql
 /usr/bin/python3 -c 'import aiosmtpd, websockets' 2>/dev/null || packages aiosmtpd:python3-aiosmtpd websockets:python3-websockets
+/usr/bin/python3 -c 'import grpc' 2>/dev/null || packages python3-grpcio:python3-grpcio
 export PATH=$PATH:/usr/sbin
 scripts/setup.sh clients >/dev/null
 cargo build --locked --package seawall
@@ -102,7 +103,11 @@ scripts/lab/nodes.sh
 node scripts/lab/families.mjs "$seawall" target/lab/bin || die "a family of chains is not served as it should be"
 pass "btcd, tendermint and monerod are served as they should be"
 
+say "probes beside servers of others"
+scripts/lab/probes.sh "$seawall" "$work" || die "a server is not told as it is"
+pass "nginx, gRPC, chrony, unbound and the kernel's echo are probed"
+
 say "a short outage run"
 bench/outage/run --smoke --seawall "$seawall" || die "the outage run missed a bar"
 pass "the outage run held every bar"
-say "$passed of 8 checks passed"
+say "$passed of 9 checks passed"

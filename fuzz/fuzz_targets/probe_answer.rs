@@ -2,6 +2,8 @@
 //! server is fit for a terminal.
 #![no_main]
 
+use std::{net::IpAddr, time::Duration};
+
 use libfuzzer_sys::fuzz_target;
 use seawall_model::Wall;
 use seawall_probe::{
@@ -11,6 +13,9 @@ use seawall_probe::{
         certificate::Certificate,
         dns,
         evm::{Ask, EvmFacts},
+        grpc,
+        icmp::Echo,
+        ntp::Asked,
         expect::JsonValue,
         target::RecordKind,
     },
@@ -34,6 +39,17 @@ fuzz_target!(|bytes: &[u8]| {
     let expect = Expect { contains: Some("a".to_owned()), json: Some(json), ..Expect::default() };
     let _ = expect.judge(200, bytes);
     let _ = Certificate::read(bytes);
+    let headers = [("content-type", "application/grpc"), ("grpc-status", "0")];
+    let headers = headers.map(|(name, value)| {
+        (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+    });
+    let _ = grpc::judge("a", &headers.into_iter().collect(), bytes, None);
+    let asked = Asked { nonce: 0, wall_us: 0 };
+    let _ = asked.read(bytes, Duration::ZERO);
+    let _ = asked.read(&[&[0x24, 1], bytes].concat(), Duration::ZERO);
+    for to in [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0; 16])] {
+        let _ = Echo::new(to, 0).read(bytes);
+    }
     let asked = dns::question(7, "shop.example", RecordKind::Soa).expect("a name that fits");
     // Nearly any bytes are another question's answer; those after the question are what there is to read.
     let answer = [&asked[..2], &[0x81, 0x80, 0, 1, 0, 2, 0, 1, 0, 0], &asked[12..30], bytes].concat();

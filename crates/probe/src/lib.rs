@@ -4,6 +4,7 @@
 //! makes many, each when the [`core::schedule`] says, and holds back what may be its own fault until
 //! [`core::own`] knows better.
 
+mod beats;
 pub mod core;
 pub mod estate;
 mod metrics;
@@ -11,6 +12,7 @@ mod prober;
 mod runner;
 mod step;
 
+pub use beats::Beats;
 pub use core::{
     check::Check,
     expect::Expect,

@@ -4,29 +4,45 @@ use std::sync::Arc;
 
 use seawall_runtime::{
     clock::Clock,
-    net::{Conn, Net},
+    net::Net,
+    programs::{NoPrograms, Programs},
 };
 use tokio::time::timeout;
 
 use crate::{
+    beats::Beats,
     core::{check::Check, fault::Fault, report::Report, target::Target},
-    step::{self, Notes},
+    step::{self, Notes, Parked},
 };
 
 /// Makes checks.
 pub struct Prober {
     pub(crate) net: Arc<dyn Net>,
     pub(crate) clock: Clock,
+    pub(crate) beats: Arc<Beats>,
+    pub(crate) programs: Arc<dyn Programs>,
 }
 
 /// The connection of a check that is not made over a fresh one each time.
 #[derive(Default)]
-pub struct Kept(pub(crate) Option<Box<Conn>>);
+pub struct Kept(pub(crate) Option<Parked>);
 
 impl Prober {
-    /// A prober on that network.
+    /// A prober on that network, which hears no heartbeats and runs no programs.
     pub fn new(net: Arc<dyn Net>, clock: Clock) -> Self {
-        Self { net, clock }
+        Self { net, clock, beats: Arc::new(Beats::new(clock.wall())), programs: Arc::new(NoPrograms) }
+    }
+
+    /// Hears those heartbeats.
+    #[must_use]
+    pub fn hearing(self, beats: Arc<Beats>) -> Self {
+        Self { beats, ..self }
+    }
+
+    /// Runs programs so.
+    #[must_use]
+    pub fn running(self, programs: Arc<dyn Programs>) -> Self {
+        Self { programs, ..self }
     }
 
     /// Makes the check, within its time, and tells what was found. What `kept` holds is used if the check allows it.
@@ -44,11 +60,17 @@ impl Prober {
     async fn steps(&self, check: &Check, kept: &mut Kept, notes: &mut Notes) -> Result<(), Fault> {
         match &check.target {
             Target::Http(url) => step::http::check(self, check, url, kept, notes).await,
+            Target::Grpc(url) => Box::pin(step::grpc::check(self, check, url, kept, notes)).await,
             // The rarer ones are larger, and would make every check's task as large as they are.
             Target::Evm(url) => Box::pin(step::evm::check(self, check, url, kept, notes)).await,
             Target::WebSocket(url) => Box::pin(step::socket::check(self, check, url, notes)).await,
             Target::Dns(question) => Box::pin(step::dns::check(self, check, question, notes)).await,
             Target::Tcp(to) => Box::pin(step::talk::tcp(self, check, to, notes)).await,
+            Target::Udp(to) => Box::pin(step::datagram::udp(self, check, to, notes)).await,
+            Target::Ntp(to) => Box::pin(step::datagram::ntp(self, check, to, notes)).await,
+            Target::Icmp(to) => Box::pin(step::datagram::icmp(self, check, to, notes)).await,
+            Target::Push(expected) => step::push::check(self, expected, notes),
+            Target::Exec(command) => Box::pin(step::exec::check(self, check, command, notes)).await,
             Target::Tls(to) => Box::pin(step::talk::tls(self, check, to, notes)).await,
             Target::Smtp(to) => Box::pin(step::talk::smtp(self, check, to, notes)).await,
             Target::Redis(to) => Box::pin(step::talk::redis(self, check, to, notes)).await,

@@ -48,13 +48,18 @@ impl Clock {
 
     /// The wall-clock reading.
     pub fn wall(&self) -> Wall {
-        let ms = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        Wall(self.wall_us().div_euclid(1_000))
+    }
+
+    /// The same in microseconds since the Unix epoch, for who compares clocks.
+    pub fn wall_us(&self) -> i64 {
+        let us = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         match self.wall {
             WallSource::System => match SystemTime::now().duration_since(UNIX_EPOCH) {
-                Ok(d) => Wall(ms(d)),
-                Err(e) => Wall(-ms(e.duration())),
+                Ok(d) => us(d),
+                Err(e) => -us(e.duration()),
             },
-            WallSource::From(w) => Wall(w.0.saturating_add(ms(self.origin.elapsed()))),
+            WallSource::From(w) => w.0.saturating_mul(1_000).saturating_add(us(self.origin.elapsed())),
         }
     }
 }

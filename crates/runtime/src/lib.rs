@@ -10,6 +10,7 @@ pub mod logs;
 pub mod metrics;
 pub mod neighbours;
 pub mod net;
+pub mod programs;
 pub mod random;
 pub mod seam;
 pub mod signals;
@@ -32,6 +33,8 @@ pub struct Machine {
     pub disk: Arc<dyn disk::Disk>,
     /// Where the data path's workers run.
     pub threads: tasks::Threads,
+    /// How other programs are run.
+    pub programs: Arc<dyn programs::Programs>,
     /// What every generator of random numbers is made from.
     pub seed: random::Seed,
     /// The metrics registry.
@@ -54,6 +57,7 @@ impl Machine {
             net: Arc::new(net::system::SystemNet::new(ca_bundle, sockets, &metrics)?),
             disk: Arc::new(disk::SystemDisk),
             threads: tasks::Threads::System,
+            programs: Arc::new(programs::SystemPrograms::default()),
             seed: random::Seed::system(),
             metrics,
         })

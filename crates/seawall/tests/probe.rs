@@ -103,7 +103,10 @@ fn what_cannot_be_made_is_told_apart() {
     for (args, said) in [
         (&["gopher://a"][..], "SW0261"),
         (&["tcp://a"], "SW0261"),
+        (&["icmp://a:1"], "SW0261"),
         (&["http://a", "--status", "ok"], "SW0262"),
+        (&["udp://a:1", "--body-hex", "0"], "SW0262"),
+        (&["http://a", "--matches", "("], "SW0262"),
         (&["http://a", "-H", "connection: close"], "SW0262"),
         (&["http://a", "-H", "x-key: env:SEAWALL_TEST_NEVER_SET"], "SW0262"),
         (&["http://a", "--json-value", "a=1"], "SW0262"),

@@ -219,3 +219,59 @@ fn what_comes_and_goes_is_noticed_and_remembered() {
         .collect();
     assert_eq!(of_web, ["up", "down", "degraded", "up"], "{statuses}");
 }
+
+#[test]
+fn a_job_s_heartbeats_are_heard_and_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let admin = free();
+    let estate = dir.path().join("seawall.toml");
+    let text = format!(
+        r#"
+        [listen]
+        admin = "{admin}"
+        admin_token = "env:WATCH_TEST_TOKEN"
+        [journal]
+        dir = "{}"
+        [probes.backup]
+        push = true
+        every = "1s"
+        grace = "5m"
+        [probes.plugin]
+        exec = ["/bin/sh", "-c", "echo all is well"]
+        every = "1s"
+        timeout = "1s"
+        [watch]
+        exec = true
+        "#,
+        dir.path().join("journal").display()
+    );
+    fs::write(&estate, text).unwrap();
+    let daemon = Daemon::start(&estate, admin);
+    daemon.until("service:plugin", "up", || ());
+    let send = |daemon: &Daemon, path: &str, token: &str, body: &str| {
+        daemon.ask("POST", &format!("/v1/heartbeats/{path}"), token, body).unwrap()
+    };
+    assert_eq!(send(&daemon, "backup", "none", "").0, 401);
+    assert_eq!(send(&daemon, "nobody", TOKEN, "").1["code"], "SW0238");
+    assert_eq!(send(&daemon, "plugin", TOKEN, "").1["code"], "SW0238");
+    assert_eq!(send(&daemon, "backup?state=good", TOKEN, "").1["code"], "SW0237");
+    assert_eq!(daemon.ask("GET", "/v1/heartbeats/backup", TOKEN, "").unwrap().0, 405);
+    let (status, answer) = send(&daemon, "backup", TOKEN, "12 GB");
+    assert_eq!((status, &answer["state"], &answer["stored"]), (200, &json!("ok"), &json!(true)));
+    daemon.until("service:backup", "up", || ());
+    send(&daemon, "backup?state=start", TOKEN, "");
+    let (status, answer) = send(&daemon, "backup?state=fail", TOKEN, "no space left");
+    assert_eq!((status, &answer["state"]), (200, &json!("fail")));
+    daemon.until("service:backup", "down", || ());
+    daemon.stop();
+
+    let daemon = Daemon::start(&estate, admin);
+    daemon.until("service:backup", "down", || ());
+    let (_, probes) = daemon.ask("GET", "/v1/probes", "", "").unwrap();
+    let [backup, plugin] = &probes["probes"].as_array().unwrap()[..] else { panic!("{probes:#}") };
+    assert!(backup["why"].as_str().unwrap().ends_with("it failed: no space left"), "{backup:#}");
+    assert_eq!((&backup["target"], &plugin["target"]), (&json!("push"), &json!("exec:/bin/sh")));
+    send(&daemon, "backup", TOKEN, "");
+    daemon.until("service:backup", "up", || ());
+    daemon.stop();
+}

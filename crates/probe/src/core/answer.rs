@@ -36,6 +36,6 @@ fn line(bytes: &[u8]) -> Option<(&[u8], usize)> {
 }
 
 /// A text of a server: shortened, and without what a terminal would obey.
-fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }

@@ -2,12 +2,15 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
+use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::fault::Fault;
 
 /// Most ranges of good statuses.
 pub const MAX_STATUSES: usize = 16;
+/// Largest program that a regular expression may come to, in bytes.
+const MAX_PATTERN: usize = 256 * 1024;
 
 /// What an answer must be. What does not apply to a target is never looked at.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,12 +19,48 @@ pub struct Expect {
     pub status: Statuses,
     /// A text that must be in the body (or what a TCP server says).
     pub contains: Option<String>,
+    /// What must match somewhere in the body (or in what a server says).
+    pub matches: Option<Pattern>,
+    /// Bytes that must be in what a server says.
+    pub bytes: Vec<u8>,
     /// A value that must be in the body.
     pub json: Option<JsonValue>,
     /// Records that must be among those a resolver gives.
     pub answers: Vec<String>,
     /// Oldest that the newest block of a chain may be.
     pub head_age: Option<Duration>,
+    /// Farthest that a time server's clock may be from this machine's.
+    pub max_offset: Option<Duration>,
+}
+
+/// A regular expression, in time linear in what it is matched with.
+#[derive(Debug, Clone)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads one; why it is none otherwise.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a line.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let built = RegexBuilder::new(text).size_limit(MAX_PATTERN).build();
+        // It draws the place over several lines, and says why in the last.
+        let why = |e: regex::Error| e.to_string().lines().last().unwrap_or_default().trim().to_owned();
+        built.map(Self).map_err(why)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+/// Bytes written in hexadecimal, two digits each.
+pub fn read_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.bytes().map(|b| char::from(b).to_digit(16)).collect::<Option<Vec<_>>>()?;
+    let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).ok();
+    (digits.len() % 2 == 0).then(|| digits.chunks_exact(2).map(byte).collect::<Option<_>>())?
 }
 
 /// A value at a place in a JSON document (RFC 6901).
@@ -84,7 +123,12 @@ impl fmt::Display for Statuses {
 impl Expect {
     /// True if the body is looked at, and so has to be held.
     pub fn wants_body(&self) -> bool {
-        self.contains.is_some() || self.json.is_some()
+        self.wants_text() || self.json.is_some()
+    }
+
+    /// True if there is something that must be in what is said.
+    pub fn wants_text(&self) -> bool {
+        self.contains.is_some() || self.matches.is_some() || !self.bytes.is_empty()
     }
 
     /// Judges an HTTP answer: its status and, where it is looked at, the part of its body that was held.
@@ -113,11 +157,19 @@ impl Expect {
     /// # Errors
     /// If what must be in it is not.
     pub fn judge_text(&self, text: &[u8]) -> Result<(), Fault> {
-        match &self.contains {
-            Some(wanted) if !holds(text, wanted) => Err(Fault::BodyText { wanted: wanted.clone() }),
-            Some(_) | None => Ok(()),
+        if let Some(wanted) = self.contains.as_ref().filter(|wanted| !holds(text, wanted)) {
+            return Err(Fault::BodyText { wanted: wanted.clone() });
         }
+        if let Some(Pattern(wanted)) = self.matches.as_ref().filter(|wanted| !wanted.0.is_match(text)) {
+            return Err(Fault::BodyPattern { wanted: wanted.to_string() });
+        }
+        let found = self.bytes.is_empty() || text.windows(self.bytes.len()).any(|at| at == self.bytes);
+        if found { Ok(()) } else { Err(Fault::BodyBytes { wanted: hex(&self.bytes) }) }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// True if the bytes hold the text.
@@ -150,6 +202,23 @@ mod tests {
             check(bad, None);
         }
         assert!(Statuses::default().holds(302) && !Statuses::default().holds(404));
+    }
+
+    #[test]
+    fn what_is_said_is_judged() {
+        let kind = |expect: &Expect, text: &[u8]| expect.judge_text(text).err().map(|f| f.kind());
+        let matches = Expect { matches: Some(Pattern::parse("^ok \\d+$").unwrap()), ..Expect::default() };
+        assert_eq!(kind(&matches, b"ok 12"), None);
+        assert_eq!(kind(&matches, b"ok \xff"), Some("body_pattern"));
+        let bytes = Expect { bytes: read_hex("00fF").unwrap(), ..Expect::default() };
+        assert_eq!(kind(&bytes, b"a\x00\xff"), None);
+        assert_eq!(
+            bytes.judge_text(b"\xff").unwrap_err().to_string(),
+            "the answer does not hold the bytes 00ff"
+        );
+        assert_eq!((read_hex(""), read_hex("0"), read_hex("0x")), (Some(vec![]), None, None));
+        assert_eq!(Pattern::parse("a(b"), Err("error: unclosed group".into()));
+        assert!(Pattern::parse(&"(a{1000}){1000}".repeat(9)).is_err());
     }
 
     #[test]

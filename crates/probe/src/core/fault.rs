@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use seawall_model::{Cause, units::show_duration};
+use seawall_model::{Cause, Wall, units::show_duration};
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// Where on its way a check failed.
@@ -131,6 +131,12 @@ faults! {
         why: String
     } = "connect_failed", Connect, Connect, "no connection could be made: {why}";
         "see what the system says";
+    /// A datagram came to nothing.
+    NoReply = "no_reply", Connect, Timeout, "nothing came back in time";
+        "look whether the host is up and answers this at all; a firewall that drops looks like this, and so does a server that takes the datagram for no question";
+    /// The system lets this process send no echo.
+    IcmpForbidden = "icmp_forbidden", Own, Connect, "the prober's own machine lets this process send no echo";
+        "allow it to its group, as in `sysctl -w net.ipv4.ping_group_range='0 2147483647'` (in a container: its own setting of the same name)";
     /// The handshake did not end in time.
     TlsTimeout = "tls_timeout", Tls, Timeout, "the TLS handshake did not end in time";
         "look whether the port speaks TLS at all, and at the server's load";
@@ -222,6 +228,18 @@ faults! {
         wanted: String
     } = "body_text", Content, Contradicted, "the answer does not hold the text {wanted:?}";
         "look at the answer itself: an error page with a good status looks like this";
+    /// No match for a pattern.
+    BodyPattern {
+        /// The pattern.
+        wanted: String
+    } = "body_pattern", Content, Contradicted, "nothing in the answer matches {wanted}";
+        "look at the answer itself: an error page with a good status looks like this";
+    /// Bytes are not there.
+    BodyBytes {
+        /// The bytes, in hexadecimal.
+        wanted: String
+    } = "body_bytes", Content, Contradicted, "the answer does not hold the bytes {wanted}";
+        "look at the answer itself";
     /// Not JSON.
     BodyNotJson = "body_not_json", Content, Malformed, "the answer is not JSON, or longer than is held";
         "look at the answer itself";
@@ -235,6 +253,88 @@ faults! {
         found: String
     } = "body_value", Content, Contradicted, "at {pointer} the answer has {found}, and not {wanted}";
         "look at the answer itself";
+    /// A server says that it does not serve.
+    NotServing {
+        /// Which service of it; the server itself if empty.
+        service: String,
+        /// What it says.
+        status: &'static str
+    } = "grpc_not_serving", Content, Unwell, "{} is {status}", served(service);
+        "the server answers and says itself that it is not well: see its log, and what it depends on";
+    /// A gRPC call ended with a status that is not good.
+    GrpcStatus {
+        /// The status, as in `UNIMPLEMENTED`.
+        status: String,
+        /// What was said.
+        said: String
+    } = "grpc_status", Answer, Unwell, "the call ended with {status}{}{said}", if said.is_empty() { "" } else { ": " };
+        "UNIMPLEMENTED: register the health service (grpc.health.v1) at the server; NOT_FOUND: it knows no service of that name; UNAUTHENTICATED: look at `headers`";
+    /// A time server that does not know the time.
+    NtpUnsynchronised {
+        /// What it says.
+        why: &'static str
+    } = "ntp_unsynchronised", Content, Unwell, "the time server says that it is not synchronised ({why})";
+        "look at the servers that it follows (`chronyc sources`, `ntpq -p`)";
+    /// The clocks are too far apart.
+    ClockOffset {
+        /// How far, in milliseconds; above zero if this machine's clock is behind.
+        offset_ms: String,
+        /// How far they may be.
+        limit: Duration
+    } = "clock_offset", Content, Contradicted, "the time server's clock is {offset_ms} ms from this machine's, and may be {}", show_duration(*limit);
+        "compare with another time server: if it says the same, it is this machine's clock (`chronyc tracking`)";
+    /// No heartbeat in time.
+    BeatLate {
+        /// Since when.
+        ago: Duration,
+        /// What was said with the last one.
+        said: String
+    } = "beat_late", Answer, Timeout, "no heartbeat for {}{said}", show_duration(*ago);
+        "look at the job and at what starts it (cron, timers), and at its way to here";
+    /// No heartbeat yet, and there need not have been one.
+    BeatAwaited = "beat_awaited", Own, Timeout, "no heartbeat has come yet, and none is due";
+        "have the job send `POST /v1/heartbeats/NAME` with the token when it is done";
+    /// Never a heartbeat.
+    BeatNever {
+        /// Since when they are listened for.
+        ago: Duration
+    } = "beat_never", Answer, Timeout, "no heartbeat has come since this process listens, which is {}", show_duration(*ago);
+        "have the job send `POST /v1/heartbeats/NAME` with the token when it is done";
+    /// Work that was begun and not ended.
+    BeatUnfinished {
+        /// When it was begun.
+        ago: Duration,
+        /// What was said then.
+        said: String
+    } = "beat_unfinished", Answer, Timeout, "the job began {} ago and has not said that it ended{said}", show_duration(*ago);
+        "look at the job: it hangs, crashed, or takes longer than `grace`";
+    /// The job says that it failed.
+    BeatFailed {
+        /// When.
+        at: Wall,
+        /// What was said.
+        said: String
+    } = "beat_failed", Content, Unwell, "the job said at {at} that it failed{said}";
+        "see what it says, and its log; the next `ok` ends this";
+    /// A program that said no.
+    ExecFailed {
+        /// Its exit code.
+        code: i32,
+        /// Its last words.
+        said: String
+    } = "exec_failed", Content, Unwell, "the program ended with exit code {code}{said}";
+        "see what it says; run it by hand, without environment and in `/`, as it is run here";
+    /// A program that a signal ended.
+    ExecKilled {
+        /// The signal.
+        signal: i32,
+        /// Its last words.
+        said: String
+    } = "exec_killed", Content, Unwell, "signal {signal} ended the program{said}";
+        "9 may be the kernel's, for want of memory (`dmesg`); 11 is a crash";
+    /// A program that does not end.
+    ExecTimeout = "exec_timeout", Content, Timeout, "the program did not end in time, and was killed with its children";
+        "see what it waits for, or raise `timeout`";
     /// JSON-RPC said no.
     Rpc {
         /// The method.
@@ -276,6 +376,10 @@ impl Fault {
         if matches!(self, Self::TlsExpired { .. } | Self::TlsNotYetValid { .. } | Self::HeadOld { .. }) {
             return Doubt::Clock;
         }
+        // It is the prober's own to wait, and no network is in doubt for it.
+        if matches!(self, Self::BeatAwaited) {
+            return Doubt::Nothing;
+        }
         match self.place() {
             Place::Own | Place::Dns | Place::Connect => Doubt::Network,
             Place::Tls | Place::Answer if matches!(self.cause(), Cause::Timeout | Cause::Reset) => {
@@ -295,6 +399,10 @@ impl Serialize for Fault {
         fault.serialize_field("cure", self.cure())?;
         fault.end()
     }
+}
+
+fn served(service: &str) -> String {
+    if service.is_empty() { "the server".to_owned() } else { format!("the service {service}") }
 }
 
 fn certificate(which: usize) -> String {

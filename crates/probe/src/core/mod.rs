@@ -1,12 +1,16 @@
 //! What to check, what was found and what is wrong with it: no clock, no network.
 
 pub mod answer;
+pub mod beat;
 pub mod certificate;
 pub mod check;
 pub mod dns;
 pub mod evm;
 pub mod expect;
 pub mod fault;
+pub mod grpc;
+pub mod icmp;
+pub mod ntp;
 pub mod own;
 pub mod report;
 pub mod schedule;

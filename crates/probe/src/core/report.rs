@@ -8,7 +8,13 @@ use std::{
 use seawall_model::Wall;
 use serde::Serialize;
 
-use super::{certificate::Certificate, evm::EvmFacts, fault::Fault, own::Trouble};
+use super::{
+    certificate::Certificate,
+    evm::EvmFacts,
+    fault::{Fault, Place},
+    ntp::NtpFacts,
+    own::Trouble,
+};
 
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +41,9 @@ pub struct Report {
     pub dns: Option<Box<DnsFacts>>,
     /// What a chain's node said.
     pub evm: Option<Box<EvmFacts>>,
-    /// What a server said of itself.
+    /// What a time server said.
+    pub ntp: Option<Box<NtpFacts>>,
+    /// What a server said of itself, or a program or job last.
     pub banner: Option<String>,
 }
 
@@ -159,6 +167,7 @@ impl Report {
             http: None,
             dns: None,
             evm: None,
+            ntp: None,
             banner: None,
         }
     }
@@ -168,7 +177,7 @@ impl Report {
         match &self.fault {
             None => Outcome::Up,
             Some(_) if self.own_trouble.is_some() => Outcome::Unknown,
-            Some(Fault::Own { .. }) => Outcome::Unknown,
+            Some(fault) if fault.place() == Place::Own => Outcome::Unknown,
             Some(_) => Outcome::Down,
         }
     }

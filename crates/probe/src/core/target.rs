@@ -11,8 +11,12 @@ use http::Uri;
 use seawall_model::Secret;
 use seawall_runtime::net::Endpoint;
 
+use super::beat::Expected;
+
 /// Longest target, in bytes.
 pub const MAX_TARGET: usize = 4 * 1024;
+/// Longest name of a gRPC service, in bytes.
+const MAX_SERVICE: usize = 255;
 /// Length from which a part of a path or query looks like a key, in characters.
 const KEY_LENGTH: usize = 16;
 
@@ -25,8 +29,20 @@ pub enum Target {
     Evm(Url),
     /// `ws://` and `wss://`: a WebSocket's handshake, a ping and its pong.
     WebSocket(Url),
+    /// `grpc://` and `grpcs://`: health as gRPC tells it. The path names a service; without one it is the server's.
+    Grpc(Url),
     /// `tcp://`: a connection.
     Tcp(Endpoint),
+    /// `udp://`: a datagram and the one that comes back.
+    Udp(Endpoint),
+    /// `ntp://`: how far the clock is from a time server's.
+    Ntp(Endpoint),
+    /// `icmp://`: an echo (ping). There are no ports.
+    Icmp(Endpoint),
+    /// Heartbeats that somebody pushes. It is not written as a target.
+    Push(Expected),
+    /// A program and its arguments. It is not written as a target.
+    Exec(Vec<Arc<str>>),
     /// `tls://`: a handshake and the certificates shown.
     Tls(Endpoint),
     /// `dns:` and `dns://`: what a resolver says of a name.
@@ -127,6 +143,9 @@ pub enum InvalidTarget {
     /// No port, or none that there could be.
     #[error("the target's port is missing, or not a number from 1 to 65535")]
     Port,
+    /// A port where there are none.
+    #[error("an echo goes to a host: it has no port")]
+    NoPorts,
     /// A name and password before the host.
     #[error("the target holds a user name or password")]
     UserInfo,
@@ -136,6 +155,9 @@ pub enum InvalidTarget {
     /// A path where there is nothing it could mean.
     #[error("nothing may follow host and port here")]
     Path,
+    /// A path that is not the name of a gRPC service.
+    #[error("what follows the host is not the name of a gRPC service")]
+    Service,
     /// A type of records that is not known.
     #[error("the type of DNS records is not one that can be asked for")]
     Kind,
@@ -146,7 +168,7 @@ impl InvalidTarget {
     pub fn cure(self) -> &'static str {
         match self {
             Self::Scheme => {
-                "begin with one of https http tcp tls dns wss ws evm+https evm+http smtp smtps redis rediss postgres \
+                "begin with one of https http tcp udp tls dns icmp ntp wss ws grpcs grpc evm+https evm+http smtp smtps redis rediss postgres \
                  nats, and `://`"
             }
             Self::Form | Self::TooLong => {
@@ -161,7 +183,11 @@ impl InvalidTarget {
                  `Basic …`"
             }
             Self::Fragment => "remove the `#` and what follows; in a query write it as `%23`",
+            Self::NoPorts => "remove the port; for a port use `tcp://` or `udp://`",
             Self::Path => "remove what follows",
+            Self::Service => {
+                "write it as in `grpcs://pay.example/pay.v1.Payments`, or leave it out for the server as a whole"
+            }
             Self::Kind => "ask for A, AAAA, CAA, CNAME, DNSKEY, DS, MX, NS, PTR, SOA, SRV or TXT",
         }
     }
@@ -183,12 +209,16 @@ impl FromStr for Target {
             let rest = rest.strip_prefix("//").ok_or(InvalidTarget::Form)?;
             bare(rest, tls, port)
         };
-        let url = |plain: &str, tls: &str| url(rest, if scheme == plain { false } else { scheme == tls });
+        let url = |tls| url(rest, tls, Some(if tls { 443 } else { 80 }));
         match scheme.as_str() {
-            "http" | "https" => url("http", "https").map(Self::Http),
-            "evm+http" | "evm+https" => url("evm+http", "evm+https").map(Self::Evm),
-            "ws" | "wss" => url("ws", "wss").map(Self::WebSocket),
+            "http" | "https" => url(scheme == "https").map(Self::Http),
+            "evm+http" | "evm+https" => url(scheme == "evm+https").map(Self::Evm),
+            "ws" | "wss" => url(scheme == "wss").map(Self::WebSocket),
+            "grpc" | "grpcs" => service(rest, scheme == "grpcs").map(Self::Grpc),
             "tcp" => bare(false, None).map(Self::Tcp),
+            "udp" => bare(false, None).map(Self::Udp),
+            "ntp" => bare(false, Some(123)).map(Self::Ntp),
+            "icmp" => portless(rest).map(Self::Icmp),
             "tls" => bare(true, Some(443)).map(Self::Tls),
             "smtp" => bare(false, Some(25)).map(Self::Smtp),
             "smtps" => bare(true, Some(465)).map(Self::Smtp),
@@ -212,7 +242,14 @@ impl Target {
             (Self::Evm(_), true) => "evm+https",
             (Self::WebSocket(_), false) => "ws",
             (Self::WebSocket(_), true) => "wss",
+            (Self::Grpc(_), false) => "grpc",
+            (Self::Grpc(_), true) => "grpcs",
             (Self::Tcp(_), _) => "tcp",
+            (Self::Udp(_), _) => "udp",
+            (Self::Ntp(_), _) => "ntp",
+            (Self::Icmp(_), _) => "icmp",
+            (Self::Push(_), _) => "push",
+            (Self::Exec(_), _) => "exec",
             (Self::Tls(_), _) => "tls",
             (Self::Dns(_), _) => "dns",
             (Self::Smtp(_), false) => "smtp",
@@ -227,25 +264,35 @@ impl Target {
     /// Where to dial; none for what the system's resolver is asked.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => Some(&url.endpoint),
+            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) | Self::Grpc(url) => Some(&url.endpoint),
             Self::Tcp(to) | Self::Tls(to) | Self::Smtp(to) => Some(to),
             Self::Redis(to) | Self::Postgres(to) | Self::Nats(to) => Some(to),
+            Self::Udp(to) | Self::Ntp(to) | Self::Icmp(to) => Some(to),
             Self::Dns(question) => question.resolver.as_ref(),
+            Self::Push(_) | Self::Exec(_) => None,
         }
     }
 
     /// The URL, of what is asked over HTTP.
     pub fn url(&self) -> Option<&Url> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => Some(url),
+            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) | Self::Grpc(url) => Some(url),
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => None,
             Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => None,
+            Self::Udp(_) | Self::Ntp(_) | Self::Icmp(_) | Self::Push(_) | Self::Exec(_) => None,
         }
     }
 
     /// True if a part of path or query looks like a key: long, of letters and digits mixed.
     pub fn holds_key(&self) -> bool {
-        let Some(url) = self.url() else { return false };
+        let url = match self {
+            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => url,
+            // The name of a service may be long.
+            Self::Grpc(_) => return false,
+            Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => return false,
+            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => return false,
+            Self::Udp(_) | Self::Ntp(_) | Self::Icmp(_) | Self::Push(_) | Self::Exec(_) => return false,
+        };
         let parts = url.path.expose().split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
         parts.into_iter().any(|part| {
             let (digits, letters) =
@@ -261,7 +308,15 @@ impl fmt::Display for Target {
         if let Self::Dns(question) = self {
             return fmt::Display::fmt(question, f);
         }
+        if let Self::Exec(command) = self {
+            // Arguments may hold what nobody else is to see.
+            return write!(f, "exec:{}", command.first().map_or("", |program| program));
+        }
         let Some(endpoint) = self.endpoint() else { return f.write_str(self.scheme()) };
+        if let Self::Icmp(to) = self {
+            let shown = endpoint.to_string();
+            return write!(f, "icmp://{}", shown.strip_suffix(&format!(":{}", to.port)).unwrap_or(&shown));
+        }
         let Some(url) = self.url() else { return write!(f, "{}://{endpoint}", self.scheme()) };
         write!(f, "{}://{}", self.scheme(), url.host)?;
         let path = url.path.expose().split('?').next().unwrap_or_default();
@@ -279,22 +334,32 @@ impl fmt::Display for Question {
 }
 
 /// What follows an HTTP scheme's colon.
-fn url(rest: &str, tls: bool) -> Result<Url, InvalidTarget> {
+fn url(rest: &str, tls: bool, usual: Option<u16>) -> Result<Url, InvalidTarget> {
     let rest = rest.strip_prefix("//").ok_or(InvalidTarget::Form)?;
     if rest.contains('#') {
         return Err(InvalidTarget::Fragment);
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let usual = if tls { 443 } else { 80 };
-    let endpoint = endpoint(authority, tls, Some(usual))?;
+    let endpoint = endpoint(authority, tls, usual)?;
     // A query may follow the host at once; a request's target begins with a slash all the same.
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     if Uri::try_from(&*path).is_err() {
         return Err(InvalidTarget::Form);
     }
     let shown = endpoint.to_string();
-    let host = shown.strip_suffix(&format!(":{usual}")).unwrap_or(&shown).into();
+    let usual = usual.and_then(|usual| shown.strip_suffix(&format!(":{usual}")));
+    let host = usual.unwrap_or(&shown).into();
     Ok(Url { endpoint, host, path: Secret::new(path) })
+}
+
+/// What follows `grpc:`: host, port and perhaps the name of a service.
+fn service(rest: &str, tls: bool) -> Result<Url, InvalidTarget> {
+    let url = url(rest, tls, tls.then_some(443))?;
+    let name = url.path.expose().strip_prefix('/').unwrap_or_default();
+    if name.len() > MAX_SERVICE || name.contains(['/', '?', '%']) {
+        return Err(InvalidTarget::Service);
+    }
+    Ok(url)
 }
 
 /// `host:port`, and nothing else.
@@ -305,6 +370,13 @@ fn bare(rest: &str, tls: bool, port: Option<u16>) -> Result<Endpoint, InvalidTar
         Some(_) => Err(InvalidTarget::Path),
         None => endpoint(rest, tls, port),
     }
+}
+
+/// What follows `icmp:`: a host.
+fn portless(rest: &str) -> Result<Endpoint, InvalidTarget> {
+    let rest = rest.strip_prefix("//").ok_or(InvalidTarget::Form)?;
+    let named = split_port(rest.strip_suffix('/').unwrap_or(rest)).is_ok_and(|(_, port)| port.is_some());
+    if named { Err(InvalidTarget::NoPorts) } else { bare(rest, false, Some(0)) }
 }
 
 /// What follows `dns:`: `name`, or `//resolver/name`, each perhaps with `?type=MX`.
@@ -401,7 +473,13 @@ mod tests {
         check("https://a/v2/AbCdEf0123456789xyz", "https://a/…", Some("a:443"));
         check("evm+https://eth.example/v2", "evm+https://eth.example/v2", Some("eth.example:443"));
         check("wss://eth.example", "wss://eth.example/", Some("eth.example:443"));
+        check("grpc://[::1]:50051", "grpc://[::1]:50051/", Some("[::1]:50051"));
+        check("grpcs://a/pay.v1.PaymentsV2Internal", "grpcs://a/pay.v1.PaymentsV2Internal", Some("a:443"));
         check("tcp://db:5432", "tcp://db:5432", Some("db:5432"));
+        check("udp://[::1]:9", "udp://[::1]:9", Some("[::1]:9"));
+        check("ntp://time.example/", "ntp://time.example:123", Some("time.example:123"));
+        check("icmp://[::1]", "icmp://[::1]", Some("[::1]:0"));
+        check("icmp://gw.example/", "icmp://gw.example", Some("gw.example:0"));
         check("tls://mail.example", "tls://mail.example:443", Some("mail.example:443"));
         check("smtp://mail.example/", "smtp://mail.example:25", Some("mail.example:25"));
         check("dns:shop.example", "dns:shop.example?type=A", None);
@@ -426,7 +504,12 @@ mod tests {
             ("https://a/#x", E::Fragment),
             ("https://a/b c", E::Form),
             ("https://a:0", E::Port),
+            ("grpc://a/x", E::Port),
+            ("grpcs://a/x/y", E::Service),
             ("tcp://a", E::Port),
+            ("udp://a", E::Port),
+            ("icmp://a:1", E::NoPorts),
+            ("icmp://a/b", E::Path),
             ("tcp://a:1/x", E::Path),
             ("redis://:pw@a/0", E::UserInfo),
             ("dns:", E::Host),
@@ -442,7 +525,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,40}|(https?|tcp|dns|evm\\+http)://[\\[\\]:@/?#a-z0-9.%=]{0,20}") {
+        fn no_text_makes_it_panic(text in "\\PC{0,40}|(https?|grpcs?|tcp|udp|ntp|icmp|dns|evm\\+http)://[\\[\\]:@/?#a-z0-9.%=]{0,20}") {
             if let Ok(target) = text.parse::<Target>() {
                 // What is shown can be read again, unless a path was hidden.
                 let shown = target.to_string();

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::raw::{RawExpect, RawJson};
 use crate::core::{
-    expect::{Expect, JsonValue, Statuses},
+    expect::{Expect, JsonValue, Pattern, Statuses, read_hex},
     target::Target,
 };
 
@@ -79,7 +79,8 @@ pub(super) fn validate(
     let Some(At { value: raw, .. }) = raw else { return Some(Expect::default()) };
     let before = problems.errors();
     let http = matches!(target, Target::Http(_));
-    let told = http || matches!(target, Target::Tcp(_));
+    let heard = matches!(target, Target::Tcp(_) | Target::Udp(_));
+    let told = http || heard || matches!(target, Target::Exec(_));
     let kind = target.scheme();
     let mut fits = |key: &str, at: Option<seawall_model::estate::Place>, fits: bool| {
         if let Some(place) = at
@@ -91,6 +92,9 @@ pub(super) fn validate(
     };
     fits("status", raw.status.as_ref().map(|at| at.place), http);
     fits("contains", raw.contains.as_ref().map(|at| at.place), told);
+    fits("matches", raw.matches.as_ref().map(|at| at.place), told);
+    fits("hex", raw.hex.as_ref().map(|at| at.place), heard);
+    fits("max_offset", raw.max_offset.as_ref().map(|at| at.place), matches!(target, Target::Ntp(_)));
     fits("json", raw.json.as_ref().map(|at| at.place), http);
     fits("answers", raw.answers.as_ref().map(|at| at.place), matches!(target, Target::Dns(_)));
     fits("head_age", raw.head_age.as_ref().map(|at| at.place), matches!(target, Target::Evm(_)));
@@ -102,6 +106,12 @@ pub(super) fn validate(
         let message = format!("{} records; at most {MAX_ANSWERS} are taken", at.value.len());
         problems.report(Problem::new(Code::Limit, at.place, message));
     }
+    let matches = raw.matches.as_ref().map(|at| pattern(at, problems));
+    let matches = match matches {
+        Some(matches) => Some(matches?),
+        None => None,
+    };
+    let bytes = raw.hex.as_ref().map_or(Some(Vec::new()), |at| hex(at, "hex", MAX_TEXT, problems));
     let json = raw.json.as_ref().map(|at| value(&at.value, problems));
     let json = match json {
         Some(json) => Some(json?),
@@ -110,11 +120,40 @@ pub(super) fn validate(
     let expect = Expect {
         status: raw.status.as_ref().map(|at| at.value.0.clone()).unwrap_or_default(),
         contains: raw.contains.as_ref().map(|at| at.value.clone()),
+        matches,
+        bytes: bytes?,
         json,
         answers: raw.answers.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
         head_age: raw.head_age.map(|at| at.value),
+        max_offset: raw.max_offset.map(|at| at.value),
     };
     (problems.errors() == before).then_some(expect)
+}
+
+fn pattern(at: &At<String>, problems: &mut Problems) -> Option<Pattern> {
+    let long = at.value.len() > MAX_TEXT;
+    let read =
+        if long { Err(format!("it is longer than {MAX_TEXT} bytes")) } else { Pattern::parse(&at.value) };
+    match read {
+        Ok(pattern) => Some(pattern),
+        Err(why) => {
+            let message = format!("`matches` is no regular expression: {why}");
+            let help = "write it as RE2 and Rust do, without look-around and back-references; in TOML best in single quotes";
+            problems.report(Problem::new(Code::InvalidValue, at.place, message).help(help));
+            None
+        }
+    }
+}
+
+/// Reads bytes in hexadecimal, from one to `most`.
+pub(super) fn hex(at: &At<String>, key: &str, most: usize, problems: &mut Problems) -> Option<Vec<u8>> {
+    let read = read_hex(&at.value).filter(|bytes| (1..=most).contains(&bytes.len()));
+    if read.is_none() {
+        let message = format!("`{key}` must be of 1 to {most} bytes, each in two hexadecimal digits");
+        problems
+            .report(Problem::new(Code::InvalidValue, at.place, message).help("write it as in `\"0a00ff\"`"));
+    }
+    read
 }
 
 fn value(raw: &RawJson, problems: &mut Problems) -> Option<JsonValue> {

@@ -2,6 +2,7 @@
 
 mod expect;
 mod headers;
+mod kind;
 pub mod raw;
 mod target;
 mod validate;
@@ -15,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use seawall_model::{ComponentId, Name};
 
 use crate::{
-    core::{check::Check, schedule::Bounds},
+    core::{check::Check, schedule::Bounds, target::Target},
     runner::{Plan, Planned, spread},
 };
 
@@ -35,7 +36,7 @@ pub struct ProbeSection {
     pub name: Name,
     /// The component it speaks about.
     pub of: ComponentId,
-    /// Time from one check to the next.
+    /// Time from one check, or heartbeat, to the next.
     pub every: Duration,
     /// Failures on end after which it is taken for down.
     pub down_after: u32,
@@ -43,6 +44,16 @@ pub struct ProbeSection {
     pub up_after: u32,
     /// What it does.
     pub check: Arc<Check>,
+}
+
+/// Longest time from one look at a job's heartbeats to the next.
+const LOOK: Duration = Duration::from_secs(10);
+
+impl ProbeSection {
+    /// Time from one check to the next: of heartbeats, which may be far apart, from one look to the next.
+    pub fn turn(&self) -> Duration {
+        if matches!(self.check.target, Target::Push(_)) { self.every.min(LOOK) } else { self.every }
+    }
 }
 
 /// What holds for all probes.
@@ -72,7 +83,7 @@ impl ProbesSection {
         let planned = |(number, probe): (usize, &ProbeSection)| Planned {
             number,
             check: probe.check.clone(),
-            every: probe.every,
+            every: probe.turn(),
             draw: spread(probe.name.as_str()),
         };
         let checks = self.probes.iter().enumerate().map(planned).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seawall_model::{
-    Name,
+    Name, choice,
     estate::{At, SecretSource},
     section,
 };
@@ -17,9 +17,16 @@ use super::{
 section! {
     /// Something that is checked again and again.
     pub struct RawProbe {
-        /// What is checked: `https://`, `http://`, `tcp://`, `tls://`, `dns:`, `wss://`, `ws://`, `evm+https://`,
-        /// `evm+http://`, `smtp://`, `redis://`, `postgres://` or `nats://`.
-        target: At<TargetSource>, required;
+        /// What is checked: `https://`, `http://`, `tcp://`, `udp://`, `tls://`, `dns:`, `icmp://`, `ntp://`, `wss://`, `ws://`, `grpcs://`, `grpc://`,
+        /// `evm+https://`, `evm+http://`, `smtp://`, `redis://`, `postgres://` or `nats://`. This, `push` or `exec` must be there.
+        target: At<TargetSource>, optional;
+        /// Heartbeats are waited for: `POST /v1/heartbeats/NAME` within `every` and `grace`, NAME being the probe's.
+        push: At<bool>, optional;
+        /// Time that a heartbeat may be late by, and that a job may take once it has said that it starts; `1m` if absent.
+        grace: At<Duration>, optional;
+        /// A program, by its whole path, and its arguments: run without a shell, it must end with exit code 0. Only with
+        /// `exec = true` under `[watch]`.
+        exec: Vec<At<String>>, default([]);
         /// The component it speaks about, as in `service:checkout`; the service of the probe's own name if absent, which
         /// then need not be declared.
         of: At<String>, optional;
@@ -33,12 +40,16 @@ section! {
         up_after: At<u32>, default(2);
         /// Every check over a connection of its own; if false, the last one's is kept and used while it lives.
         fresh: bool, default(true);
+        /// The version of HTTP that is spoken, and no other; `"2"` without TLS as servers that know beforehand speak it.
+        http: At<RawHttp>, default("1.1");
         /// The HTTP method.
         method: At<String>, optional;
         /// HTTP request headers.
         headers: At<RawHeaders>, optional;
-        /// The HTTP request's body: `env:NAME`, `file:PATH` or the text itself.
+        /// The HTTP request's body, or the datagram to a `udp://` target: `env:NAME`, `file:PATH` or the text itself.
         body: At<SecretSource>, optional;
+        /// The datagram in hexadecimal, as in `"0a00ff"`.
+        body_hex: At<String>, optional;
         /// Who resolves names, as in `1.1.1.1` or `[::1]:5353`; the system's resolver if absent.
         resolver: At<String>, optional;
         /// Protocols offered in a TLS handshake (ALPN), as in `["h2"]`; for `tls://` only.
@@ -48,19 +59,35 @@ section! {
     }
 }
 
+choice! {
+    /// A version of HTTP.
+    pub enum RawHttp {
+        /// HTTP/1.1.
+        One = "1.1",
+        /// HTTP/2.
+        Two = "2",
+    }
+}
+
 section! {
     /// What an answer must be.
     pub struct RawExpect {
         /// Good HTTP statuses, as in `200`, `"2xx"` or `"200-204,301"`; anything below 400 if absent.
         status: At<RawStatuses>, optional;
-        /// A text that the body, or what a TCP server says first, must hold.
+        /// A text that the body, what a TCP server says first, a datagram that comes back, or what a program writes must hold.
         contains: At<String>, optional;
+        /// A regular expression of which a match must be in it (as RE2 and Rust have them).
+        matches: At<String>, optional;
+        /// Bytes in hexadecimal that what a TCP server says first, or a datagram that comes back must hold.
+        hex: At<String>, optional;
         /// A value that the body must have.
         json: At<RawJson>, optional;
         /// Records that must be among the answers to a DNS question.
         answers: At<Vec<String>>, optional;
         /// Oldest that the newest block of a chain may be.
         head_age: At<Duration>, optional;
+        /// Farthest that a time server's clock may be from this machine's.
+        max_offset: At<Duration>, optional;
     }
 }
 
@@ -80,6 +107,8 @@ section! {
         /// Targets that hardly ever fail all at once; where most of them do, the prober itself is in trouble, and says
         /// `unknown` of everything.
         anchors: Vec<At<TargetSource>>, default([]);
+        /// Probes may run programs (`exec`).
+        exec: bool, default(false);
         /// Most checks under way at once.
         concurrency: At<u32>, default(2000);
         /// Most checks of one host under way at once.

@@ -13,11 +13,12 @@ use seawall_model::{
 use super::{
     ProbeSection, ProbesSection, WatchSection, expect,
     headers::RawHeaders,
-    raw::{RawProbe, RawWatch},
+    kind,
+    raw::{RawHttp, RawProbe, RawWatch},
     target::{resolver, target},
 };
 use crate::core::{
-    check::Check,
+    check::{Check, HttpVersion},
     schedule::Bounds,
     target::{RecordKind, Target},
 };
@@ -30,12 +31,16 @@ const MAX_ANCHORS: usize = 16;
 const MAX_REMOTE: usize = 32;
 /// As many results on end as may be waited for.
 const RUNS: (u32, u32) = (1, 100);
+/// Longest datagram, in bytes: what goes over UDP and IPv4 (RFC 768, RFC 791).
+const MAX_DATAGRAM: usize = 65_507;
 /// Longest body of a request, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// Most protocols that are offered.
 const MAX_ALPN: usize = 8;
 /// How often a probe may be made.
 const EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
+/// How far apart heartbeats may be.
+const PUSH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(400 * 86_400));
 /// How long a check may take.
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
 /// As many checks as may be under way.
@@ -56,9 +61,12 @@ pub fn validate(
         problems.report(Problem::new(Code::Limit, beyond.place, message));
         return None;
     }
-    let watch = self::watch(watch, resolve, problems);
-    let judged: Vec<_> =
-        probes.iter().filter_map(|(name, at)| probe(name, &at.value, graph, resolve, problems)).collect();
+    let watched = watch;
+    let watch = self::watch(watched, resolve, problems);
+    let judged: Vec<_> = probes
+        .iter()
+        .filter_map(|(name, at)| probe(name, at, watched.exec, graph, resolve, problems))
+        .collect();
     let whole = (judged.len() == probes.len()).then_some(judged);
     let (probes, watch) = (whole?, watch?);
     Some((!probes.is_empty()).then_some(ProbesSection { probes, watch }))
@@ -107,18 +115,23 @@ fn remote(raw: &RawWatch, problems: &mut Problems) -> Option<Vec<Name>> {
 
 fn probe(
     name: &Name,
-    raw: &RawProbe,
+    at: &At<RawProbe>,
+    may_exec: bool,
     graph: &Graph,
     resolve: &Resolve<'_>,
     problems: &mut Problems,
 ) -> Option<ProbeSection> {
+    let raw = &at.value;
     let of = match &raw.of {
         Some(at) => component(at, graph, problems),
         None => Some(ComponentId::new(ComponentKind::Service, name)),
     };
-    let every = within(raw.every, EVERY, "every", |d| show_duration(*d), problems);
+    let target = kind::target(name, at, may_exec, resolve, problems);
+    let pushed = matches!(target, Some(Target::Push(_)));
+    let bounds = if pushed { PUSH_EVERY } else { EVERY };
+    let every = within(raw.every, bounds, "every", |d| show_duration(*d), problems);
     let timeout = within(raw.timeout, TIMEOUT, "timeout", |d| show_duration(*d), problems);
-    if let (Some(every), Some(timeout)) = (every, timeout)
+    if let (Some(every), Some(timeout), false) = (every, timeout, pushed)
         && timeout > every
     {
         let message = format!(
@@ -133,18 +146,19 @@ fn probe(
         );
         return None;
     }
-    let target = raw.target.as_ref().and_then(|at| target(at, resolve, problems));
     let check = target.and_then(|target| check(raw, target, resolve, problems));
     let mut check = check?;
     check.timeout = timeout?;
     let [down_after, up_after] = [("down_after", raw.down_after), ("up_after", raw.up_after)]
         .map(|(key, at)| within(at, RUNS, key, u32::to_string, problems));
+    // What a job says holds at once, and to be late there is `grace`.
+    let runs = |n: u32| if pushed { 1 } else { n };
     Some(ProbeSection {
         name: name.clone(),
         of: of?,
         every: every?,
-        down_after: down_after?,
-        up_after: up_after?,
+        down_after: runs(down_after?),
+        up_after: runs(up_after?),
         check: Arc::new(check),
     })
 }
@@ -164,6 +178,10 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
         }
         Some(Bytes::copy_from_slice(body.expose().as_bytes()))
     });
+    if let (Some(body), Some(hex)) = (&raw.body, &raw.body_hex) {
+        let problem = Problem::new(Code::Contradiction, hex.place, "both `body` and `body_hex` are given");
+        problems.report(problem.other(body.place, "`body`").help("keep one of the two"));
+    }
     let good = |name: &&At<String>| (1..=255).contains(&name.value.len());
     if let Some(bad) = raw.alpn.get(MAX_ALPN).or(raw.alpn.iter().find(|name| !good(name))) {
         let message = format!("`alpn` must be at most {MAX_ALPN} names of 1 to 255 bytes");
@@ -193,7 +211,14 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
         None => None,
     };
     check.method = method.unwrap_or(Some(Method::GET))?;
-    check.body = body.unwrap_or_else(|| Some(Bytes::new()))?;
+    check.body = match &raw.body_hex {
+        Some(at) => expect::hex(at, "body_hex", MAX_DATAGRAM, problems)?.into(),
+        None => body.unwrap_or_else(|| Some(Bytes::new()))?,
+    };
+    match raw.http.value {
+        RawHttp::One => {}
+        RawHttp::Two => check.speak(HttpVersion::Two),
+    }
     if !raw.alpn.is_empty() {
         check.alpn = raw.alpn.iter().map(|at| at.value.as_str().into()).collect();
     }
@@ -204,14 +229,23 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
 fn unused(raw: &RawProbe, target: &Target, problems: &mut Problems) {
     let http = matches!(target, Target::Http(_));
     let any_http = target.url().is_some();
-    let kept = matches!(target, Target::Http(_) | Target::Evm(_));
-    let tls = matches!(target, Target::Tls(_));
+    let versions = matches!(target, Target::Http(_) | Target::Evm(_));
+    let kept = versions || matches!(target, Target::Grpc(_));
+    let (tls, udp) = (matches!(target, Target::Tls(_)), matches!(target, Target::Udp(_)));
     let place = |present: bool| raw.target.as_ref().filter(|_| present).map(|at| at.place);
-    let keys: [(&str, Option<Place>, bool); 5] = [
+    let remote = !matches!(target, Target::Push(_) | Target::Exec(_));
+    let second = match raw.http.value {
+        RawHttp::One => None,
+        RawHttp::Two => Some(raw.http.place),
+    };
+    let keys: [(&str, Option<Place>, bool); 8] = [
+        ("http", second, versions),
         ("method", raw.method.as_ref().map(|at| at.place), http),
         ("headers", raw.headers.as_ref().map(|at| at.place), any_http),
-        ("body", raw.body.as_ref().map(|at| at.place), http),
+        ("body", raw.body.as_ref().map(|at| at.place), http || udp),
+        ("body_hex", raw.body_hex.as_ref().map(|at| at.place), udp),
         ("alpn", raw.alpn.first().map(|at| at.place), tls),
+        ("resolver", raw.resolver.as_ref().map(|at| at.place), remote),
         ("fresh", place(!raw.fresh), kept),
     ];
     for (key, place, _) in keys.into_iter().filter(|(_, place, fits)| place.is_some() && !fits) {

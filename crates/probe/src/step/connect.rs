@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use seawall_runtime::net::{Conn, Endpoint, LookupError};
+use seawall_runtime::net::{Conn, Datagrams, Endpoint, LookupError};
 
 use super::{Notes, dns, notes::Phase};
 use crate::{
@@ -70,6 +70,50 @@ pub(crate) async fn dial(
     notes.end();
     notes.report.remote = Some(at);
     Ok(conn)
+}
+
+/// By what a datagram goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Udp,
+    Icmp,
+}
+
+/// A fresh socket for datagrams to a host: to the first of its addresses that there is a way to.
+pub(crate) async fn datagrams(
+    prober: &Prober,
+    check: &Check,
+    to: &Endpoint,
+    by: By,
+    notes: &mut Notes,
+) -> Result<(Box<dyn Datagrams>, SocketAddr), Fault> {
+    let addresses = match to.host.parse::<IpAddr>() {
+        Ok(literal) => vec![literal],
+        Err(_) => {
+            notes.report.addresses = addresses(prober, check, &to.host, notes).await?;
+            notes.report.addresses.clone()
+        }
+    };
+    let mut failed = Fault::DnsEmpty { name: to.host.to_string() };
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        let at = SocketAddr::new(address, to.port);
+        let opened = match by {
+            By::Udp => prober.net.datagrams(at).await,
+            By::Icmp => prober.net.echoes(address).await,
+        };
+        match opened {
+            Ok(socket) => {
+                notes.report.remote = Some(at);
+                notes.begin(Phase::Datagram);
+                return Ok((socket, at));
+            }
+            Err(e) if by == By::Icmp && e.kind() == io::ErrorKind::PermissionDenied => {
+                failed = Fault::IcmpForbidden;
+            }
+            Err(e) => failed = dialling(&e),
+        }
+    }
+    Err(failed)
 }
 
 /// The addresses of a host, as the check's resolver or else the system's has them.

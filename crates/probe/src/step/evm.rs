@@ -41,7 +41,7 @@ pub(crate) async fn check(
         }
         // Its own calls share a connection; what counts is whether that was there before.
         notes.report.reused = began_reused && notes.report.timings.connect_us.is_none();
-        shared.0 = link.part().await.map(Box::new);
+        shared.0 = link.park().await;
         let wall = notes.clock.wall();
         let seen = notes.report.evm.get_or_insert_with(|| Box::new(EvmFacts::default()));
         seen.take(ask, facts.status, &read.held, wall)?;

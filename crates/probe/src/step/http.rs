@@ -1,4 +1,4 @@
-//! A request over HTTP/1.1, and what its answer is worth.
+//! A request over HTTP, and what its answer is worth.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
@@ -8,11 +8,16 @@ use hyper::body::Incoming;
 use super::{
     Notes,
     connect::connect,
-    link::{Link, MAX_HELD, NoHead, Read, is_quiet},
+    link::{Link, MAX_HELD, NoHead, Read},
     notes::Phase,
 };
 use crate::{
-    core::{check::Check, fault::Fault, report::HttpFacts, target::Url},
+    core::{
+        check::{Check, HttpVersion},
+        fault::Fault,
+        report::HttpFacts,
+        target::Url,
+    },
     prober::{Kept, Prober},
 };
 
@@ -38,9 +43,9 @@ pub(crate) async fn check(
 }
 
 /// Keeps a connection for the next time, if the check is not to be made afresh.
-async fn keep(check: &Check, kept: &mut Kept, link: Box<Link>) {
+pub(crate) async fn keep(check: &Check, kept: &mut Kept, link: Box<Link>) {
     if !check.fresh {
-        kept.0 = link.part().await.map(Box::new);
+        kept.0 = link.park().await;
     }
 }
 
@@ -54,14 +59,11 @@ pub(crate) async fn exchange(
     request: impl Fn() -> Result<Request<Full<Bytes>>, Fault>,
     hold: usize,
 ) -> Result<(Box<Link>, HttpFacts, Read), Fault> {
-    let mut old = kept.0.take().filter(|_| !check.fresh);
-    if let Some(conn) = &mut old
-        && !is_quiet(conn).await
-    {
-        old = None;
-    }
-    if let Some(conn) = old {
-        let mut link = Box::new(Link::start(*conn).await?);
+    let old = match kept.0.take().filter(|_| !check.fresh) {
+        Some(parked) => parked.resume().await,
+        None => None,
+    };
+    if let Some(mut link) = old {
         notes.begin(Phase::Answer);
         match link.head(request()?).await {
             Ok(answer) => {
@@ -74,10 +76,22 @@ pub(crate) async fn exchange(
         }
     }
     let conn = connect(prober, check, &url.endpoint, notes).await?;
-    let mut link = Box::new(Link::start(conn).await?);
+    agreed(check, notes)?;
     notes.begin(Phase::Answer);
+    let mut link = Box::new(Link::start(conn, check.http).await?);
     let answer = link.head(request()?).await.map_err(NoHead::fault)?;
     body(link, answer, notes, hold).await
+}
+
+/// Whether the server speaks the check's version, as far as the handshake told.
+fn agreed(check: &Check, notes: &Notes) -> Result<(), Fault> {
+    let told = notes.report.tls.as_ref();
+    let agreed = told.is_none_or(|tls| tls.alpn.as_deref() == Some(check.http.alpn()));
+    // Servers of the first version need say nothing.
+    if agreed || check.http == HttpVersion::One {
+        return Ok(());
+    }
+    Err(Fault::TlsAlpn { offered: check.alpn.join(", ") })
 }
 
 async fn body(
@@ -89,13 +103,16 @@ async fn body(
     notes.begin(Phase::Body);
     let version = match answer.version() {
         Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
         _ => "HTTP/1.1",
     };
     let status = answer.status().as_u16();
     let mut facts = HttpFacts { version, status, bytes: 0, cut: false };
     // Noted already, for the case that the body does not end.
     notes.report.http = Some(facts);
-    let read = link.body(answer.into_body(), hold).await?;
+    let (head, incoming) = answer.into_parts();
+    let mut read = link.body(incoming, hold).await?;
+    read.headers = head.headers;
     notes.end();
     facts.bytes = read.bytes;
     facts.cut = read.cut;
@@ -112,12 +129,19 @@ pub(crate) fn request(
     let bad = |_| Fault::Malformed { why: "the target makes no request".to_owned() };
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
-    *request.uri_mut() = Uri::try_from(url.path.expose()).map_err(|e| bad(e.to_string()))?;
+    let uri = match check.http {
+        HttpVersion::One => Uri::try_from(url.path.expose()),
+        HttpVersion::Two => Uri::try_from(absolute(check, url)),
+    };
+    *request.uri_mut() = uri.map_err(|e| bad(e.to_string()))?;
     let headers = request.headers_mut();
     headers.clone_from(&check.headers);
     let host = || HeaderValue::from_str(&url.host).map_err(|e| bad(e.to_string()));
-    if !headers.contains_key(header::HOST) {
-        headers.insert(header::HOST, host()?);
+    match check.http {
+        HttpVersion::One if headers.contains_key(header::HOST) => {}
+        HttpVersion::One => drop(headers.insert(header::HOST, host()?)),
+        // It is part of the URI there (RFC 9113, section 8.3.1).
+        HttpVersion::Two => drop(headers.remove(header::HOST)),
     }
     if !headers.contains_key(header::USER_AGENT) {
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
@@ -125,8 +149,15 @@ pub(crate) fn request(
     if !headers.contains_key(header::ACCEPT) {
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     }
-    if check.fresh {
+    if check.fresh && check.http == HttpVersion::One {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(request)
+}
+
+/// The URI in full, with the host that the check says, or else the target's.
+fn absolute(check: &Check, url: &Url) -> String {
+    let scheme = if url.endpoint.tls { "https" } else { "http" };
+    let said = check.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    format!("{scheme}://{}{}", said.unwrap_or(&url.host), url.path.expose())
 }

@@ -14,8 +14,12 @@ pub(crate) enum Phase {
     Dns,
     Connect,
     Tls,
+    /// A datagram is out.
+    Datagram,
     Answer,
     Body,
+    /// A program runs.
+    Program,
 }
 
 /// What has been noted so far.
@@ -47,8 +51,8 @@ impl Notes {
                 Phase::Dns => &mut timings.dns_us,
                 Phase::Connect => &mut timings.connect_us,
                 Phase::Tls => &mut timings.tls_us,
-                Phase::Answer => &mut timings.first_byte_us,
-                Phase::Body => &mut timings.body_us,
+                Phase::Datagram | Phase::Answer => &mut timings.first_byte_us,
+                Phase::Body | Phase::Program => &mut timings.body_us,
             };
             *slot = Some(slot.unwrap_or(0).saturating_add(micros(now.since(since))));
         }
@@ -61,7 +65,9 @@ impl Notes {
             Some((Phase::Dns, _)) => Fault::DnsTimeout,
             Some((Phase::Connect, _)) | None => Fault::ConnectTimeout,
             Some((Phase::Tls, _)) => Fault::TlsTimeout,
+            Some((Phase::Datagram, _)) => Fault::NoReply,
             Some((Phase::Answer, _)) => Fault::AnswerTimeout,
+            Some((Phase::Program, _)) => Fault::ExecTimeout,
             Some((Phase::Body, _)) => Fault::BodyTimeout,
         }
     }

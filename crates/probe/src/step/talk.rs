@@ -12,7 +12,6 @@ use crate::{
     core::{
         answer::{Progress, Said, nats, postgres, redis, smtp},
         check::Check,
-        expect::holds,
         fault::Fault,
     },
     prober::Prober,
@@ -29,12 +28,14 @@ pub(crate) async fn tcp(
     notes: &mut Notes,
 ) -> Result<(), Fault> {
     let mut conn = dial(prober, check, to, notes).await?;
-    let Some(wanted) = &check.expect.contains else { return Ok(()) };
+    if !check.expect.wants_text() {
+        return Ok(());
+    }
     notes.begin(Phase::Answer);
     let mut heard = Vec::new();
-    while !holds(&heard, wanted) {
+    while let Err(lacking) = check.expect.judge_text(&heard) {
         if heard.len() >= MAX_ANSWER || read_more(&mut conn, &mut heard).await.is_err() {
-            return Err(Fault::BodyText { wanted: wanted.clone() });
+            return Err(lacking);
         }
     }
     notes.end();

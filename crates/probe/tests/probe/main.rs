@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test makes use of may fail it")]
 
+mod datagram;
 mod dns;
+mod grpc;
 mod http;
+mod http2;
+mod jobs;
 mod own;
 mod pki;
 mod simulated;

@@ -59,8 +59,8 @@ impl Ca {
     }
 }
 
-/// Serves over TLS, with that chain and those protocols: one answer over HTTP, to whatever is sent.
-pub(crate) async fn serve(chain: Vec<CertificateDer<'static>>, key: KeyPair, alpn: &[&str]) -> SocketAddr {
+/// Shakes hands as a server with that chain and those protocols.
+pub(crate) fn acceptor(chain: Vec<CertificateDer<'static>>, key: KeyPair, alpn: &[&str]) -> TlsAcceptor {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -70,7 +70,12 @@ pub(crate) async fn serve(chain: Vec<CertificateDer<'static>>, key: KeyPair, alp
         .with_single_cert(chain, key)
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Serves over TLS, with that chain and those protocols: one answer over HTTP, to whatever is sent.
+pub(crate) async fn serve(chain: Vec<CertificateDer<'static>>, key: KeyPair, alpn: &[&str]) -> SocketAddr {
+    let acceptor = acceptor(chain, key, alpn);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {

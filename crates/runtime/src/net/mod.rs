@@ -112,6 +112,11 @@ pub trait Net: Send + Sync + 'static {
 
     /// A fresh socket for datagrams (UDP) to that address.
     fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>>;
+
+    /// A fresh socket for echoes (ICMP, RFC 792; ICMPv6, RFC 4443) to that address. Messages begin with the type; identifier and
+    /// checksum are the system's to fill in. Fails with `PermissionDenied` where the system lets no ordinary process
+    /// do it.
+    fn echoes(&self, to: IpAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>>;
 }
 
 impl AsyncRead for Conn {

@@ -1,8 +1,13 @@
 //! What a connection is made of, step by step, for those who must tell which step failed.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use futures_util::future::BoxFuture;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Why a name has no addresses.
@@ -66,6 +71,20 @@ pub(super) async fn datagrams(to: SocketAddr) -> io::Result<Box<dyn Datagrams>> 
     let socket = UdpSocket::bind(any).await?;
     socket.connect(to).await?;
     Ok(Box::new(socket))
+}
+
+/// A socket of the system for echoes to that address. Linux has such for ordinary processes of the groups in
+/// `net.ipv4.ping_group_range`, gives each an identifier of its own, and hands it the answers to its own echoes alone.
+pub(super) fn echoes(to: IpAddr) -> io::Result<Box<dyn Datagrams>> {
+    let (domain, protocol) = match to {
+        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
+        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+    };
+    let socket = Socket::new(domain, Type::DGRAM, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SocketAddr::new(to, 0).into())?;
+    // It sends and receives as one for UDP does.
+    Ok(Box::new(UdpSocket::from_std(socket.into())?))
 }
 
 #[cfg(test)]

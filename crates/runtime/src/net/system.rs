@@ -140,6 +140,10 @@ impl Net for SystemNet {
     fn datagrams(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
         Box::pin(steps::datagrams(to))
     }
+
+    fn echoes(&self, to: IpAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        Box::pin(async move { steps::echoes(to) })
+    }
 }
 
 async fn dial(at: SocketAddr) -> io::Result<TcpStream> {

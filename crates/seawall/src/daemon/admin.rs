@@ -22,6 +22,7 @@ use seawall_gateway::Gateway;
 use seawall_health::Plan;
 use seawall_journal::Journal;
 use seawall_model::{ComponentKind, RecordKind, Secret};
+use seawall_probe::Beats;
 use seawall_runtime::{
     disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
@@ -37,7 +38,7 @@ use tokio::{
 
 use super::{
     board::Board,
-    cordon,
+    cordon, heartbeats,
     modes::{self, Order},
     orders::Orders,
     probes::{Last, Section},
@@ -85,6 +86,8 @@ pub(super) struct Watching {
     pub(super) last: Arc<Last>,
     pub(super) probed: Section,
     pub(super) bus: Arc<dyn Bus>,
+    /// Heartbeats of jobs.
+    pub(super) beats: Arc<Beats>,
 }
 
 /// Serves the admin listener until told to stop.
@@ -175,6 +178,11 @@ impl Admin {
                 }
                 (None, None) => unwatched(),
             },
+            (&Method::POST, ["v1", "heartbeats", name]) => match (self.unproven(&request), &self.watch) {
+                (Some(refusal), _) => refusal,
+                (None, Some(watch)) => self.heartbeat(watch, name, request).await,
+                (None, None) => unwatched(),
+            },
             (&Method::GET, ["v1", "modes"]) => self.modes().await,
             (&Method::POST, ["v1", "modes"]) => match self.unauthorised(&request) {
                 None => self.set_mode(request).await,
@@ -188,13 +196,27 @@ impl Admin {
             ) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here"),
             (
                 _,
-                ["v1", "explain" | "signals"] | ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"],
+                ["v1", "explain" | "signals"]
+                | ["v1", "heartbeats", _]
+                | ["v1", "pools", _, "upstreams", _, "cordon" | "uncordon"],
             ) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use POST here"),
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "SW0222",
-                "there is /healthz, /readyz, /metrics and, below /v1, pools, modes, verdicts, probes, signals, tasks, journal and explain",
+                "there is /healthz, /readyz, /metrics and, below /v1, pools, modes, verdicts, probes, signals, heartbeats, tasks, journal and explain",
             ),
+        }
+    }
+
+    async fn heartbeat(&self, watch: &Watching, name: &str, request: Request<Incoming>) -> Answer {
+        let section = watch.probed.borrow().clone();
+        let now = self.scribe.clock.wall();
+        match heartbeats::take(name, request, section.as_deref(), &watch.beats, now).await {
+            Ok(taken) => {
+                let stored = self.store(taken.remember()).await;
+                taken.answer(stored)
+            }
+            Err(refusal) => *refusal,
         }
     }
 

@@ -121,7 +121,7 @@ impl Alerts {
                     let to = to.endpoint.to_string();
                     let why = &untold.why;
                     tracing::warn!(
-                        code = "SW0238",
+                        code = "SW0235",
                         to,
                         why,
                         "an Alertmanager does not take alerts; it is told again"

@@ -8,6 +8,7 @@ mod board;
 mod cordon;
 mod customers;
 mod explain;
+mod heartbeats;
 mod history;
 mod journal;
 mod modes;
@@ -33,7 +34,7 @@ use std::{
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
 use seawall_journal::{Entropy, OpenError};
 use seawall_model::RecordKind;
-use seawall_probe::Prober;
+use seawall_probe::{Beats, Prober};
 use seawall_runtime::{
     Machine,
     bus::LocalBus,
@@ -226,6 +227,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let plans = watch::Sender::new(plan::plan(&estate));
     let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
     let (board, last) = (Arc::<Board>::default(), Arc::<Last>::default());
+    let beats = Arc::new(Beats::new(machine.clock.wall()));
     if roles.watch {
         // Subscribed before anything can publish, so that no verdict misses the first signals.
         let verdicts = Verdicts::new(
@@ -243,7 +245,10 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         board.register(&machine.metrics);
         keep_history(&estate, &machine, &supervisor, &bus, &board);
         tell_others(&estate, &machine, &supervisor, &bus, &board);
-        probe(&machine, &supervisor, &bus, &last, probed.subscribe());
+        heartbeats::recall(&*state, &beats)?;
+        let prober = Prober::new(machine.net.clone(), machine.clock);
+        let prober = prober.hearing(beats.clone()).running(machine.programs.clone());
+        probe(&machine, &supervisor, &bus, &last, probed.subscribe(), prober);
     }
     if let Some(neighbours) = neighbours {
         machine.metrics.within("neighbours", |registry| neighbours.register(registry));
@@ -289,6 +294,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             last,
             probed: probed.subscribe(),
             bus: bus.clone(),
+            beats,
         }),
         gateway: gateway.clone(),
         journal: journal.journal.clone(),
@@ -446,9 +452,10 @@ fn probe(
     bus: &Arc<dyn Bus>,
     last: &Arc<Last>,
     section: probes::Section,
+    prober: Prober,
 ) {
     let probes = Probes {
-        prober: Arc::new(Prober::new(machine.net.clone(), machine.clock)),
+        prober: Arc::new(prober),
         clock: machine.clock,
         bus: bus.clone(),
         counters: Arc::default(),

@@ -86,7 +86,7 @@ fn probed(section: &ProbesSection, probe: &ProbeSection) -> ProbePlan {
     let places = std::iter::once(&section.watch.vantage).chain(&section.watch.remote);
     ProbePlan {
         name: probe.name.as_str().into(),
-        interval: probe.every,
+        interval: probe.turn(),
         vantages: places.map(|place| Vantage::alone(WatchSection::source(place))).collect(),
         rule: Rule::Consecutive { down: probe.down_after, up: probe.up_after },
         quorum: Quorum::Majority,

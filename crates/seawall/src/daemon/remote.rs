@@ -147,7 +147,7 @@ impl RemoteWrite {
             if let Err(why) = &done
                 && well
             {
-                tracing::warn!(code = "SW0239", to = %self.to.endpoint, why, "samples cannot be written; they are kept for a while");
+                tracing::warn!(code = "SW0236", to = %self.to.endpoint, why, "samples cannot be written; they are kept for a while");
             }
             well = done.is_ok();
             let beyond = waiting.len().saturating_sub(MAX_WAITING);

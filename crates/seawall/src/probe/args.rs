@@ -7,7 +7,8 @@ use seawall_model::units::parse_duration;
 use seawall_probe::{
     Check, Target,
     core::{
-        expect::{JsonValue, Statuses},
+        check::HttpVersion,
+        expect::{JsonValue, Pattern, Statuses, read_hex},
         target::RecordKind,
     },
     estate::{header, read_resolver},
@@ -29,13 +30,18 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 TARGETS
   https://shop.example/health   http://127.0.0.1:8080   wss://eth.example/ws
   evm+https://eth.example/v2    (head of a chain: its age, syncing, peers, client, gas price)
+  icmp://gateway.example        (ping)   ntp://time.example   (the clocks' offset)
+  udp://game.example:27015      (what --body or --body-hex sends must be answered)
   dns:shop.example              dns://1.1.1.1/shop.example?type=SOA
   tls://mail.example:993        tcp://db.example:5432
+  grpcs://pay.example/pay.v1.Payments   (health as gRPC tells it; of the server itself without a name)
   smtp://mail.example   redis://cache.example   postgres://db.example   nats://bus.example
 
 EXAMPLES
   seawall probe https://shop.example/health --contains ok
   seawall probe https://api.example/me --header 'authorization: env:TOKEN' --json-value /active=true
+  seawall probe https://shop.example --http 2
+  seawall probe ntp://time.example --max-offset 50ms
   seawall probe evm+https://eth.example --max-head-age 30s --every 5s
 
 EXIT CODES
@@ -47,21 +53,33 @@ pub struct ProbeArgs {
     /// Time the check may take in all
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub timeout: Duration,
+    /// Version of HTTP to speak, and no other; `2` over plain `http` as servers that know beforehand speak it
+    #[arg(long, value_name = "VERSION", default_value = "1.1", value_parser = ["1.1", "2"])]
+    pub http: String,
     /// HTTP method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     pub method: String,
     /// HTTP header, as in `name: value`; the value may be `env:NAME`
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     pub headers: Vec<String>,
-    /// HTTP body
+    /// HTTP body, or the datagram to `udp://`
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub body: String,
+    /// The datagram to `udp://` in hexadecimal
+    #[arg(long, value_name = "HEX", conflicts_with = "body")]
+    pub body_hex: Option<String>,
     /// Good HTTP statuses, as in `200`, `2xx` or `200-204,301`; anything below 400 if absent
     #[arg(long, value_name = "STATUS")]
     pub status: Option<String>,
     /// A text that the answer must hold
     #[arg(long, value_name = "TEXT")]
     pub contains: Option<String>,
+    /// A regular expression that must match somewhere in the answer
+    #[arg(long, value_name = "PATTERN")]
+    pub matches: Option<String>,
+    /// Bytes in hexadecimal that what comes back from `tcp://` or `udp://` must hold
+    #[arg(long, value_name = "HEX")]
+    pub hex: Option<String>,
     /// A value that a JSON answer must have, as in `/status/db="up"` (what is no JSON is a text)
     #[arg(long, value_name = "POINTER=VALUE")]
     pub json_value: Option<String>,
@@ -71,6 +89,9 @@ pub struct ProbeArgs {
     /// Oldest that the newest block of a chain may be
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub max_head_age: Option<Duration>,
+    /// Farthest that a time server's clock may be from this machine's
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub max_offset: Option<Duration>,
     /// Protocols to offer in a `tls://` handshake (ALPN)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub alpn: Vec<String>,
@@ -98,9 +119,19 @@ impl ProbeArgs {
         let bad = |option, why: &str| ProbeError::Option { option, why: why.to_owned() };
         check.timeout = self.timeout;
         check.fresh = !self.reuse;
+        if self.http == HttpVersion::Two.as_str() {
+            check.speak(HttpVersion::Two);
+        }
         let method = Method::from_bytes(self.method.as_bytes());
         check.method = method.map_err(|_| bad("--method", "is none that a request can have"))?;
-        check.body = self.body.clone().into();
+        let hex = |option, text: &str| {
+            let read = read_hex(text).filter(|bytes| !bytes.is_empty());
+            read.ok_or_else(|| bad(option, "is not written in hexadecimal, two digits a byte"))
+        };
+        check.body = match &self.body_hex {
+            Some(text) => hex("--body-hex", text)?.into(),
+            None => self.body.clone().into(),
+        };
         for text in &self.headers {
             let (name, value) = named(text, with)?;
             let malformed = "is no header that can be set; write `name: value`";
@@ -113,6 +144,14 @@ impl ProbeArgs {
                 read.ok_or_else(|| bad("--status", "is no HTTP status; write `200` or `2xx`"))?;
         }
         check.expect.contains.clone_from(&self.contains);
+        if let Some(text) = &self.matches {
+            let why = |why: String| bad("--matches", &format!("is no regular expression: {why}"));
+            check.expect.matches = Some(Pattern::parse(text).map_err(why)?);
+        }
+        if let Some(text) = &self.hex {
+            check.expect.bytes = hex("--hex", text)?;
+        }
+        check.expect.max_offset = self.max_offset;
         check.expect.json = match &self.json_value {
             Some(text) => {
                 let read =

@@ -8,6 +8,7 @@ use seawall_probe::{
     core::{
         certificate::Certificate,
         evm::{BlockFacts, EvmFacts},
+        ntp::NtpFacts,
         report::{DnsFacts, TlsFacts},
     },
 };
@@ -66,6 +67,7 @@ pub(super) fn report(check: &Check, report: &Report, colour: bool) -> String {
     }
     report.dns.iter().for_each(|dns| self::dns(&mut facts, dns));
     report.evm.iter().for_each(|evm| chain(&mut facts, evm));
+    report.ntp.iter().for_each(|ntp| clock(&mut facts, ntp));
     report.tls.iter().for_each(|tls| self::tls(&mut facts, tls, report.began, paint));
     if !facts.is_empty() {
         text.push('\n');
@@ -131,6 +133,14 @@ fn chain(text: &mut String, evm: &EvmFacts) {
     evm.peers.iter().for_each(|peers| row(text, "peers", &peers.to_string()));
     evm.client.iter().for_each(|client| row(text, "client", client));
     evm.gas_price.iter().for_each(|wei| row(text, "gas price", &format!("{wei} wei")));
+}
+
+fn clock(text: &mut String, ntp: &NtpFacts) {
+    let ms = |us: u64| millis(u32::try_from(us).unwrap_or(u32::MAX));
+    let delay = ms(ntp.delay_us.unsigned_abs());
+    row(text, "offset", &format!("{} ms, after {delay} there and back", ntp.offset_ms()));
+    let of = format!("stratum {}, {}, itself within {}", ntp.stratum, ntp.reference, ms(ntp.distance_us));
+    row(text, "clock", &of);
 }
 
 fn tls(text: &mut String, tls: &TlsFacts, now: Wall, paint: Paint) {

@@ -18,6 +18,7 @@ use seawall_runtime::{
         Endpoint,
         sim::{Latency, SimNet},
     },
+    programs::NoPrograms,
     signals::{Event, Signals},
     state::SqliteState,
     tasks::Threads,
@@ -187,6 +188,7 @@ impl Lasting {
             net: net.host(HOST),
             disk: Arc::new(self.disk.clone()),
             threads: Threads::Inline,
+            programs: Arc::new(NoPrograms),
             seed: self.plan.seed.derive(&format!("daemon {}", life.from)),
             metrics: Metrics::new(),
         }

@@ -181,8 +181,17 @@ impl Net for SimHost {
 
     /// Datagrams are not simulated.
     fn datagrams(&self, _to: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
-        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+        Box::pin(async { Err(unsimulated("datagrams")) })
     }
+
+    /// Nor are echoes.
+    fn echoes(&self, _to: IpAddr) -> BoxFuture<'_, io::Result<Box<dyn Datagrams>>> {
+        Box::pin(async { Err(unsimulated("echoes")) })
+    }
+}
+
+fn unsimulated(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("{what} are not simulated"))
 }
 
 /// Like `sleep`, but a wait of nothing is no wait.
