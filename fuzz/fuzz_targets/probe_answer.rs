@@ -13,10 +13,10 @@ use seawall_probe::{
         certificate::Certificate,
         dns,
         evm::{Ask, EvmFacts},
+        expect::JsonValue,
         grpc,
         icmp::Echo,
         ntp::Asked,
-        expect::JsonValue,
         target::RecordKind,
     },
 };
@@ -40,13 +40,12 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = expect.judge(200, bytes);
     let _ = Certificate::read(bytes);
     let headers = [("content-type", "application/grpc"), ("grpc-status", "0")];
-    let headers = headers.map(|(name, value)| {
-        (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
-    });
+    let headers = headers
+        .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)));
     let _ = grpc::judge("a", &headers.into_iter().collect(), bytes, None);
     let asked = Asked { nonce: 0, wall_us: 0 };
     let _ = asked.read(bytes, Duration::ZERO);
-    let _ = asked.read(&[&[0x24, 1], bytes].concat(), Duration::ZERO);
+    let _ = asked.read(&[&[0x24, 1][..], bytes].concat(), Duration::ZERO);
     for to in [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0; 16])] {
         let _ = Echo::new(to, 0).read(bytes);
     }

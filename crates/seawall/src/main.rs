@@ -34,7 +34,7 @@ enum Command {
     Import(import::ImportArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
-    Probe(probe::ProbeArgs),
+    Probe(Box<probe::ProbeArgs>),
     Schema(schema::SchemaArgs),
     Run(run::RunArgs),
     Status(operate::StatusArgs),

@@ -252,9 +252,9 @@ fn a_job_s_heartbeats_are_heard_and_remembered() {
         daemon.ask("POST", &format!("/v1/heartbeats/{path}"), token, body).unwrap()
     };
     assert_eq!(send(&daemon, "backup", "none", "").0, 401);
-    assert_eq!(send(&daemon, "nobody", TOKEN, "").1["code"], "SW0238");
-    assert_eq!(send(&daemon, "plugin", TOKEN, "").1["code"], "SW0238");
-    assert_eq!(send(&daemon, "backup?state=good", TOKEN, "").1["code"], "SW0237");
+    assert_eq!(send(&daemon, "nobody", TOKEN, "").1["code"], "SW0259");
+    assert_eq!(send(&daemon, "plugin", TOKEN, "").1["code"], "SW0259");
+    assert_eq!(send(&daemon, "backup?state=good", TOKEN, "").1["code"], "SW0258");
     assert_eq!(daemon.ask("GET", "/v1/heartbeats/backup", TOKEN, "").unwrap().0, 405);
     let (status, answer) = send(&daemon, "backup", TOKEN, "12 GB");
     assert_eq!((status, &answer["state"], &answer["stored"]), (200, &json!("ok"), &json!(true)));

@@ -332,6 +332,12 @@ faults! {
         said: String
     } = "exec_killed", Content, Unwell, "signal {signal} ended the program{said}";
         "9 may be the kernel's, for want of memory (`dmesg`); 11 is a crash";
+    /// A program that could not be run.
+    ExecUnrun {
+        /// Why.
+        why: String
+    } = "exec_unrun", Own, Connect, "the program cannot be run: {why}";
+        "give its whole path, and let the user that Seawall is run it";
     /// A program that does not end.
     ExecTimeout = "exec_timeout", Content, Timeout, "the program did not end in time, and was killed with its children";
         "see what it waits for, or raise `timeout`";
@@ -371,13 +377,17 @@ pub enum Doubt {
 }
 
 impl Fault {
+    /// True if it says nothing about the target, and nothing about the prober's other checks either.
+    pub fn is_of_one_check(&self) -> bool {
+        matches!(self, Self::BeatAwaited | Self::IcmpForbidden | Self::ExecUnrun { .. })
+    }
+
     /// What of the prober's own would make it mean nothing.
     pub fn doubt(&self) -> Doubt {
         if matches!(self, Self::TlsExpired { .. } | Self::TlsNotYetValid { .. } | Self::HeadOld { .. }) {
             return Doubt::Clock;
         }
-        // It is the prober's own to wait, and no network is in doubt for it.
-        if matches!(self, Self::BeatAwaited) {
+        if self.is_of_one_check() {
             return Doubt::Nothing;
         }
         match self.place() {

@@ -18,11 +18,12 @@ pub(crate) async fn check(
     command: &[Arc<str>],
     notes: &mut Notes,
 ) -> Result<(), Fault> {
-    let own = |why: String| Fault::Own { why };
-    let (program, arguments) = command.split_first().ok_or_else(|| own("no program is named".to_owned()))?;
+    let unrun = |why: String| Fault::ExecUnrun { why };
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| unrun("no program is named".to_owned()))?;
     notes.begin(Phase::Program);
     let ended = prober.programs.run(program, arguments, MAX_OUTPUT).await;
-    let ended = ended.map_err(|e| own(format!("{program} cannot be run: {e}")))?;
+    let ended = ended.map_err(|e| unrun(format!("{program}: {e}")))?;
     notes.end();
     let last = last_line(&ended.output);
     let said = if last.is_empty() { String::new() } else { format!(": {last}") };

@@ -39,6 +39,9 @@ pub(crate) const MAX_HELD: usize = 1024 * 1024;
 /// Most of a body that is read, in bytes.
 const MAX_READ: u64 = 64 * 1024 * 1024;
 
+/// What drives HTTP/2.
+type Second = http2::Connection<TokioIo<Conn>, Full<Bytes>, Crew>;
+
 /// A connection and the means to use it.
 pub(crate) enum Link {
     One {
@@ -47,7 +50,7 @@ pub(crate) enum Link {
     },
     Two {
         send: http2::SendRequest<Full<Bytes>>,
-        drive: Pin<Box<http2::Connection<TokioIo<Conn>, Full<Bytes>, Crew>>>,
+        drive: Pin<Box<Second>>,
         _crew: Hands,
     },
 }

@@ -76,9 +76,9 @@ async fn a_program_s_end_is_judged() {
 async fn what_cannot_be_run_says_nothing_of_anybody() {
     let check = Check::new(Target::Exec(vec!["/nowhere".into()]));
     let report = crate::perform(&check).await;
-    assert_eq!((kind(&report), report.outcome()), (Some("own"), Outcome::Unknown));
+    assert_eq!((kind(&report), report.outcome()), (Some("exec_unrun"), Outcome::Unknown));
     let prober = crate::prober(None).running(Arc::new(SystemPrograms::default()));
     let report = prober.perform(&check, &mut Kept::default()).await;
-    assert_eq!((kind(&report), report.outcome()), (Some("own"), Outcome::Unknown));
-    assert!(report.fault.unwrap().to_string().contains("/nowhere cannot be run"));
+    assert_eq!((kind(&report), report.outcome()), (Some("exec_unrun"), Outcome::Unknown));
+    assert!(report.fault.unwrap().to_string().contains("/nowhere: "));
 }

@@ -38,11 +38,11 @@ pub(super) async fn take(
     let said = read(request.uri().query());
     let Some(said) = said else {
         let why = "send `?state=start`, `?state=ok` or `?state=fail`, or nothing, which is `ok`";
-        return Err(problem(StatusCode::BAD_REQUEST, "SW0237", why).into());
+        return Err(problem(StatusCode::BAD_REQUEST, "SW0258", why).into());
     };
     let Some(expected) = expected(name, section) else {
         let why = format!("the estate has no probe `{name}` with `push = true`");
-        return Err(problem(StatusCode::NOT_FOUND, "SW0238", &why).into());
+        return Err(problem(StatusCode::NOT_FOUND, "SW0259", &why).into());
     };
     let Ok(body) = Limited::new(request.into_body(), BODY).collect().await else {
         return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "SW0226", "the body is too large").into());

@@ -10,7 +10,7 @@ use std::{
 
 use seawall_model::{Check, Fact, Name, Outcome as Found, Signal};
 use seawall_probe::{
-    Counters, Finished, Outcome, Prober, Report, Runner, Sink,
+    Counters, Fault, Finished, Outcome, Prober, Report, Runner, Sink,
     estate::{ProbesSection, WatchSection},
 };
 use seawall_runtime::{
@@ -73,6 +73,11 @@ impl Probes {
         Arc::new(move |finished: Finished| {
             let Finished { number, report, .. } = finished;
             let Some(probe) = section.probes.get(number) else { return };
+            // To be in trouble is said of a place as a whole: for the sake of one check it keeps silent about that.
+            if report.fault.as_ref().is_some_and(Fault::is_of_one_check) {
+                last.put(&probe.name, report);
+                return;
+            }
             let check = Check {
                 probe: probe.name.as_str().into(),
                 outcome: match report.outcome() {

@@ -51,7 +51,8 @@ fn schema_and_decoder_agree() {
         "journal = { dir = 'x', queue = 100 }",
         "probes.p = { target = 'https://a.example/', expect = { status = 200, json = { pointer = '/a', equals = true } } }",
         "probes.p = { target = 'env:NODE', of = 'service:s', fresh = false, expect = { status = '2xx, 301' } }",
-        "watch = { anchors = ['tcp://1.1.1.1:443'], vantage = 'eu-1', concurrency = 10 }",
+        "probes.p = { push = true, every = '400d' }",
+        "watch = { exec = true, anchors = ['tcp://1.1.1.1:443'], vantage = 'eu-1', concurrency = 10 }",
     ] {
         agree(good, true);
     }
@@ -79,7 +80,7 @@ fn schema_and_decoder_agree() {
         "services.s.needs = 1",
         "services.s = { needs = { all = [] }, value = '120k' }",
         "providers = []",
-        "probes.p = {}",
+        "probes.p = { push = 1 }",
         "probes.p = { target = 1 }",
         "probes.p = { target = 'https://a', every = '1 minute' }",
         "probes.p = { target = 'https://a', expect = { status = 'ok' } }",
