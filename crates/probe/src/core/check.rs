@@ -36,7 +36,8 @@ pub struct Check {
 impl Check {
     /// A check of the target with nothing special about it.
     pub fn new(target: Target) -> Self {
-        let http = matches!(target, Target::Http(_) | Target::Evm(_) | Target::WebSocket(_));
+        let http =
+            matches!(target, Target::Http(_) | Target::Evm(_) | Target::Chain(..) | Target::WebSocket(_));
         Self {
             target,
             timeout: USUAL_TIMEOUT,

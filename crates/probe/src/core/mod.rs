@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod certificate;
+pub mod chain;
 pub mod check;
 pub mod dns;
 pub mod evm;

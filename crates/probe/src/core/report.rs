@@ -8,7 +8,7 @@ use std::{
 use seawall_model::Wall;
 use serde::Serialize;
 
-use super::{certificate::Certificate, evm::EvmFacts, fault::Fault, own::Trouble};
+use super::{certificate::Certificate, chain::ChainFacts, evm::EvmFacts, fault::Fault, own::Trouble};
 
 /// What a check found.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +35,8 @@ pub struct Report {
     pub dns: Option<Box<DnsFacts>>,
     /// What a chain's node said.
     pub evm: Option<Box<EvmFacts>>,
+    /// What a part of a rollup said.
+    pub chain: Option<Box<ChainFacts>>,
     /// What a server said of itself.
     pub banner: Option<String>,
 }
@@ -159,6 +161,7 @@ impl Report {
             http: None,
             dns: None,
             evm: None,
+            chain: None,
             banner: None,
         }
     }

@@ -11,6 +11,8 @@ use http::Uri;
 use seawall_model::Secret;
 use seawall_runtime::net::Endpoint;
 
+use super::chain::Part;
+
 /// Longest target, in bytes.
 pub const MAX_TARGET: usize = 4 * 1024;
 /// Length from which a part of a path or query looks like a key, in characters.
@@ -23,6 +25,9 @@ pub enum Target {
     Http(Url),
     /// `evm+http://` and `evm+https://`: the head of a chain, over JSON-RPC.
     Evm(Url),
+    /// `heads+http://`, `op-node+http://` and `conductor+http://`, each over TLS as well: what a part of a rollup says,
+    /// over one JSON-RPC batch.
+    Chain(Part, Url),
     /// `ws://` and `wss://`: a WebSocket's handshake, a ping and its pong.
     WebSocket(Url),
     /// `tcp://`: a connection.
@@ -146,8 +151,8 @@ impl InvalidTarget {
     pub fn cure(self) -> &'static str {
         match self {
             Self::Scheme => {
-                "begin with one of https http tcp tls dns wss ws evm+https evm+http smtp smtps redis rediss postgres \
-                 nats, and `://`"
+                "begin with one of https http tcp tls dns wss ws evm+https evm+http heads+http op-node+http conductor+http \
+                 smtp smtps redis rediss postgres nats, and `://`"
             }
             Self::Form | Self::TooLong => {
                 "write it as in `https://shop.example/health`, `tcp://db.example:5432` or `dns:shop.example`"
@@ -187,6 +192,15 @@ impl FromStr for Target {
         match scheme.as_str() {
             "http" | "https" => url("http", "https").map(Self::Http),
             "evm+http" | "evm+https" => url("evm+http", "evm+https").map(Self::Evm),
+            "heads+http" | "heads+https" => {
+                url("heads+http", "heads+https").map(|url| Self::Chain(Part::Execution, url))
+            }
+            "op-node+http" | "op-node+https" => {
+                url("op-node+http", "op-node+https").map(|url| Self::Chain(Part::OpNode, url))
+            }
+            "conductor+http" | "conductor+https" => {
+                url("conductor+http", "conductor+https").map(|url| Self::Chain(Part::Conductor, url))
+            }
             "ws" | "wss" => url("ws", "wss").map(Self::WebSocket),
             "tcp" => bare(false, None).map(Self::Tcp),
             "tls" => bare(true, Some(443)).map(Self::Tls),
@@ -210,6 +224,12 @@ impl Target {
             (Self::Http(_), true) => "https",
             (Self::Evm(_), false) => "evm+http",
             (Self::Evm(_), true) => "evm+https",
+            (Self::Chain(Part::Execution, _), false) => "heads+http",
+            (Self::Chain(Part::Execution, _), true) => "heads+https",
+            (Self::Chain(Part::OpNode, _), false) => "op-node+http",
+            (Self::Chain(Part::OpNode, _), true) => "op-node+https",
+            (Self::Chain(Part::Conductor, _), false) => "conductor+http",
+            (Self::Chain(Part::Conductor, _), true) => "conductor+https",
             (Self::WebSocket(_), false) => "ws",
             (Self::WebSocket(_), true) => "wss",
             (Self::Tcp(_), _) => "tcp",
@@ -227,7 +247,9 @@ impl Target {
     /// Where to dial; none for what the system's resolver is asked.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => Some(&url.endpoint),
+            Self::Http(url) | Self::Evm(url) | Self::Chain(_, url) | Self::WebSocket(url) => {
+                Some(&url.endpoint)
+            }
             Self::Tcp(to) | Self::Tls(to) | Self::Smtp(to) => Some(to),
             Self::Redis(to) | Self::Postgres(to) | Self::Nats(to) => Some(to),
             Self::Dns(question) => question.resolver.as_ref(),
@@ -237,7 +259,7 @@ impl Target {
     /// The URL, of what is asked over HTTP.
     pub fn url(&self) -> Option<&Url> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => Some(url),
+            Self::Http(url) | Self::Evm(url) | Self::Chain(_, url) | Self::WebSocket(url) => Some(url),
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => None,
             Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => None,
         }

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::raw::{RawExpect, RawJson};
 use crate::core::{
+    chain::Part,
     expect::{Expect, JsonValue, Statuses},
     target::Target,
 };
@@ -93,7 +94,8 @@ pub(super) fn validate(
     fits("contains", raw.contains.as_ref().map(|at| at.place), told);
     fits("json", raw.json.as_ref().map(|at| at.place), http);
     fits("answers", raw.answers.as_ref().map(|at| at.place), matches!(target, Target::Dns(_)));
-    fits("head_age", raw.head_age.as_ref().map(|at| at.place), matches!(target, Target::Evm(_)));
+    let heads = matches!(target, Target::Evm(_) | Target::Chain(Part::Execution | Part::OpNode, _));
+    fits("head_age", raw.head_age.as_ref().map(|at| at.place), heads);
     if let Some(at) = raw.contains.as_ref().filter(|at| at.value.is_empty() || at.value.len() > MAX_TEXT) {
         let message = format!("`contains` must be of 1 to {MAX_TEXT} bytes");
         problems.report(Problem::new(Code::InvalidValue, at.place, message));

@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod board;
+mod chains;
 mod cordon;
 mod customers;
 mod explain;
@@ -399,6 +400,7 @@ fn probe(
         bus: bus.clone(),
         counters: Arc::default(),
         last: last.clone(),
+        chains: Arc::default(),
         section,
     };
     probes.counters.register(&machine.metrics, 0);

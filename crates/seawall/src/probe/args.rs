@@ -29,6 +29,8 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 TARGETS
   https://shop.example/health   http://127.0.0.1:8080   wss://eth.example/ws
   evm+https://eth.example/v2    (head of a chain: its age, syncing, peers, client, gas price)
+  heads+http://node:8545, op-node+http://node:9545, conductor+http://node:8547
+                                (what a part of a rollup says: heads by tag; who leads, votes and is well)
   dns:shop.example              dns://1.1.1.1/shop.example?type=SOA
   tls://mail.example:993        tcp://db.example:5432
   smtp://mail.example   redis://cache.example   postgres://db.example   nats://bus.example
