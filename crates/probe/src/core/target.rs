@@ -422,6 +422,9 @@ mod tests {
         check("https://[::1]/a", "https://[::1]/a", Some("[::1]:443"));
         check("https://a/v2/AbCdEf0123456789xyz", "https://a/…", Some("a:443"));
         check("evm+https://eth.example/v2", "evm+https://eth.example/v2", Some("eth.example:443"));
+        check("heads+https://eth.example", "heads+https://eth.example/", Some("eth.example:443"));
+        check("op-node+http://seq:9545", "op-node+http://seq:9545/", Some("seq:9545"));
+        check("conductor+http://seq:8547", "conductor+http://seq:8547/", Some("seq:8547"));
         check("wss://eth.example", "wss://eth.example/", Some("eth.example:443"));
         check("tcp://db:5432", "tcp://db:5432", Some("db:5432"));
         check("tls://mail.example", "tls://mail.example:443", Some("mail.example:443"));
