@@ -11,6 +11,7 @@ use seawall_probe::{
     core::{
         answer::{Progress, Said, nats, postgres, redis, smtp},
         certificate::Certificate,
+        chain::{ChainFacts, Part},
         dns,
         evm::{Ask, EvmFacts},
         expect::JsonValue,
@@ -35,6 +36,11 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = facts.take(ask, 200, bytes, Wall(0));
     }
     let _ = facts.judge(&Expect::default());
+    for part in [Part::Execution, Part::OpNode, Part::Conductor] {
+        let Ok(said) = ChainFacts::read(part, 200, bytes, Wall(0)) else { continue };
+        assert!(said.cluster.iter().all(|server| !server.id.contains(char::is_control)));
+        let _ = (said.judge(&Expect::default()), said.voter("a"));
+    }
     let json = JsonValue { pointer: "/a/0".to_owned(), equals: 1.into() };
     let expect = Expect { contains: Some("a".to_owned()), json: Some(json), ..Expect::default() };
     let _ = expect.judge(200, bytes);

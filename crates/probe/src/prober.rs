@@ -63,6 +63,9 @@ impl Prober {
             Target::Grpc(url) => Box::pin(step::grpc::check(self, check, url, kept, notes)).await,
             // The rarer ones are larger, and would make every check's task as large as they are.
             Target::Evm(url) => Box::pin(step::evm::check(self, check, url, kept, notes)).await,
+            Target::Chain(part, url) => {
+                Box::pin(step::chain::check(self, check, *part, url, kept, notes)).await
+            }
             Target::WebSocket(url) => Box::pin(step::socket::check(self, check, url, notes)).await,
             Target::Dns(question) => Box::pin(step::dns::check(self, check, question, notes)).await,
             Target::Tcp(to) => Box::pin(step::talk::tcp(self, check, to, notes)).await,

@@ -1,5 +1,6 @@
 //! The steps of a check. Each notes when it begins and ends, so that a check which is cut short can still tell where.
 
+pub(crate) mod chain;
 mod connect;
 pub(crate) mod datagram;
 pub(crate) mod dns;

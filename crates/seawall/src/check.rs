@@ -117,6 +117,12 @@ pub fn summary(estate: &Estate) -> String {
         let target = probe.check.target.to_string();
         rows.push(["probe".to_owned(), probe.name.to_string(), probe.of.to_string(), every, target]);
     }
+    for chain in estate.probes.iter().flat_map(|section| &section.chains) {
+        let members = chain.members.iter().map(|member| member.component.to_string());
+        let (every, time) = (show_duration(chain.every), show_duration(chain.block_time));
+        let (name, apart) = (chain.name.to_string(), format!("blocks {time} apart"));
+        rows.push(["chain".to_owned(), name, apart, format!("every {every}"), list(members)]);
+    }
     let warned = match estate.report.warnings() {
         0 => String::new(),
         _ => format!(", with {}", estate.report.count()),

@@ -33,7 +33,7 @@ pub struct Ask {
     pub json: bool,
 }
 
-/// Shows the services, pools and upstreams of the running daemon
+/// Shows the services, chains, pools and upstreams of the running daemon
 #[derive(Debug, Args)]
 #[command(after_help = "\
 EXIT CODES
@@ -255,12 +255,13 @@ struct Pools {
     version: String,
     uptime_ms: u64,
     pools: Vec<Pool>,
-    services: Option<Vec<Service>>,
+    services: Option<Vec<Believed>>,
+    chains: Option<Vec<Believed>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Service {
+struct Believed {
     component: String,
     status: String,
     since: String,
@@ -329,13 +330,16 @@ fn status(told: &Pools) -> (String, u8) {
         seawall_model::units::show_duration(up)
     );
     let services = told.services.as_deref().unwrap_or_default();
-    if told.pools.is_empty() && services.is_empty() {
+    let chains = told.chains.as_deref().unwrap_or_default();
+    if told.pools.is_empty() && services.is_empty() && chains.is_empty() {
         text += "there are neither pools nor services: the estate has none, or another process has them\n";
         return (text, 2);
     }
-    if !services.is_empty() {
-        let mut rows = vec![["service", "status", "since", "why"].map(str::to_owned)];
-        rows.extend(services.iter().map(Service::row));
+    for (what, believed) in
+        [("service", services), ("chain", chains)].into_iter().filter(|(_, b)| !b.is_empty())
+    {
+        let mut rows = vec![[what, "status", "since", "why"].map(str::to_owned)];
+        rows.extend(believed.iter().map(Believed::row));
         text.push('\n');
         text += &crate::output::table(&rows);
     }
@@ -351,12 +355,12 @@ fn status(told: &Pools) -> (String, u8) {
         rows.extend(pool.upstreams.iter().map(|upstream| upstream.row(pool.head.as_ref())));
         text.extend(crate::output::table(&rows).lines().map(|line| format!("  {line}\n")));
     }
-    let all_up =
-        told.pools.iter().all(|pool| pool.status == "up") && services.iter().all(|s| s.status == "up");
+    let believed_up = services.iter().chain(chains).all(|b| b.status == "up");
+    let all_up = told.pools.iter().all(|pool| pool.status == "up") && believed_up;
     (text, if all_up { 0 } else { 1 })
 }
 
-impl Service {
+impl Believed {
     fn row(&self) -> [String; 4] {
         let name = self.component.strip_prefix("service:").unwrap_or(&self.component);
         [name, &self.status, &self.since, &self.evidence].map(str::to_owned)

@@ -108,6 +108,12 @@ impl Graph {
         self.needs.insert(ComponentId::new(ComponentKind::Pool, pool), Need::Any(any));
     }
 
+    /// Declares what makes the blocks of a pool's chain, or stands by to: it needs nothing that is known.
+    pub fn add_sequencer(&mut self, pool: &Name, name: &Name) {
+        let id = ComponentId::within(ComponentKind::Sequencer, pool, name);
+        self.needs.insert(id, Need::All(Vec::new()));
+    }
+
     /// Declares teams.
     pub fn add_teams(&mut self, teams: &Table<RawTeam>) {
         let team = |t: &At<RawTeam>| Team { contact: t.value.contact.clone() };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{expect::Expect, fault::Fault};
 
 /// Longest text of a node that is told, in characters.
-const MAX_TEXT: usize = 120;
+pub(super) const MAX_TEXT: usize = 120;
 
 /// What a chain's node said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -112,7 +112,7 @@ impl EvmFacts {
             Ask::Finalized => self.finalized = block(&value, now),
             Ask::Syncing => self.behind = behind(&value),
             Ask::Peers => self.peers = quantity(&value),
-            Ask::Client => self.client = value.as_str().map(shown),
+            Ask::Client => self.client = value.as_str().map(|text| shown(text, MAX_TEXT)),
             Ask::GasPrice => self.gas_price = quantity(&value),
         }
         Ok(())
@@ -140,7 +140,7 @@ fn result(body: &[u8]) -> Result<Value, Option<String>> {
     let mut answer: Value = serde_json::from_slice(body).map_err(|_| None)?;
     if let Some(error) = answer.get("error").filter(|e| !e.is_null()) {
         let said = error.get("message").and_then(Value::as_str).or(error.as_str()).unwrap_or("no reason");
-        return Err(Some(shown(said)));
+        return Err(Some(shown(said, MAX_TEXT)));
     }
     answer.get_mut("result").map(Value::take).ok_or(None)
 }
@@ -153,7 +153,7 @@ fn block(value: &Value, now: Wall) -> Option<BlockFacts> {
 }
 
 /// Blocks a node lacks, of what it says to `eth_syncing`: `false`, or an object.
-fn behind(value: &Value) -> Option<u64> {
+pub(super) fn behind(value: &Value) -> Option<u64> {
     let of = |key| value.get(key).and_then(quantity);
     match value {
         Value::Object(_) => {
@@ -165,13 +165,14 @@ fn behind(value: &Value) -> Option<u64> {
 }
 
 /// A quantity as JSON-RPC has it, as in `0x1b4`.
-fn quantity(value: &Value) -> Option<u64> {
+pub(super) fn quantity(value: &Value) -> Option<u64> {
     let digits = value.as_str()?.strip_prefix("0x")?;
     u64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
 }
 
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+/// The text as it may be shown, cut to so many characters.
+pub(super) fn shown(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 #[cfg(test)]

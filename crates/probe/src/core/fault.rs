@@ -355,6 +355,12 @@ faults! {
         behind: u64
     } = "syncing", Content, Lagging, "the node is syncing, {} behind", count(i64::try_from(*behind).unwrap_or(i64::MAX), "block");
         "wait until it has caught up, and ask another one meanwhile";
+    /// A conductor says that its sequencer could not take over.
+    Unfit {
+        /// Why.
+        why: String
+    } = "unfit", Content, Unfit, "it could not take over: {why}";
+        "mend it before the sequencer that leads fails: until then there is nobody to hand over to";
     /// The newest block is old.
     HeadOld {
         /// How old.

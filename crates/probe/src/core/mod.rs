@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod beat;
 pub mod certificate;
+pub mod chain;
 pub mod check;
 pub mod dns;
 pub mod evm;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     certificate::Certificate,
+    chain::ChainFacts,
     evm::EvmFacts,
     fault::{Fault, Place},
     ntp::NtpFacts,
@@ -41,6 +42,8 @@ pub struct Report {
     pub dns: Option<Box<DnsFacts>>,
     /// What a chain's node said.
     pub evm: Option<Box<EvmFacts>>,
+    /// What a part of a rollup said.
+    pub chain: Option<Box<ChainFacts>>,
     /// What a time server said.
     pub ntp: Option<Box<NtpFacts>>,
     /// What a server said of itself, or a program or job last.
@@ -168,6 +171,7 @@ impl Report {
             dns: None,
             evm: None,
             ntp: None,
+            chain: None,
             banner: None,
         }
     }

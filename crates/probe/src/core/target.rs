@@ -11,7 +11,7 @@ use http::Uri;
 use seawall_model::Secret;
 use seawall_runtime::net::Endpoint;
 
-use super::beat::Expected;
+use super::{beat::Expected, chain::Part};
 
 /// Longest target, in bytes.
 pub const MAX_TARGET: usize = 4 * 1024;
@@ -27,6 +27,9 @@ pub enum Target {
     Http(Url),
     /// `evm+http://` and `evm+https://`: the head of a chain, over JSON-RPC.
     Evm(Url),
+    /// `heads+http://`, `op-node+http://` and `conductor+http://`, each over TLS as well: what a part of a rollup says,
+    /// over one JSON-RPC batch.
+    Chain(Part, Url),
     /// `ws://` and `wss://`: a WebSocket's handshake, a ping and its pong.
     WebSocket(Url),
     /// `grpc://` and `grpcs://`: health as gRPC tells it. The path names a service; without one it is the server's.
@@ -168,8 +171,8 @@ impl InvalidTarget {
     pub fn cure(self) -> &'static str {
         match self {
             Self::Scheme => {
-                "begin with one of https http tcp udp tls dns icmp ntp wss ws grpcs grpc evm+https evm+http smtp smtps redis rediss postgres \
-                 nats, and `://`"
+                "begin with one of https http tcp udp tls dns icmp ntp wss ws grpcs grpc evm+https evm+http heads+http op-node+http \
+                 conductor+http smtp smtps redis rediss postgres nats, and `://`"
             }
             Self::Form | Self::TooLong => {
                 "write it as in `https://shop.example/health`, `tcp://db.example:5432` or `dns:shop.example`"
@@ -213,8 +216,17 @@ impl FromStr for Target {
         match scheme.as_str() {
             "http" | "https" => url(scheme == "https").map(Self::Http),
             "evm+http" | "evm+https" => url(scheme == "evm+https").map(Self::Evm),
-            "ws" | "wss" => url(scheme == "wss").map(Self::WebSocket),
+            "heads+http" | "heads+https" => {
+                url(scheme == "heads+https").map(|url| Self::Chain(Part::Execution, url))
+            }
+            "op-node+http" | "op-node+https" => {
+                url(scheme == "op-node+https").map(|url| Self::Chain(Part::OpNode, url))
+            }
+            "conductor+http" | "conductor+https" => {
+                url(scheme == "conductor+https").map(|url| Self::Chain(Part::Conductor, url))
+            }
             "grpc" | "grpcs" => service(rest, scheme == "grpcs").map(Self::Grpc),
+            "ws" | "wss" => url(scheme == "wss").map(Self::WebSocket),
             "tcp" => bare(false, None).map(Self::Tcp),
             "udp" => bare(false, None).map(Self::Udp),
             "ntp" => bare(false, Some(123)).map(Self::Ntp),
@@ -240,6 +252,12 @@ impl Target {
             (Self::Http(_), true) => "https",
             (Self::Evm(_), false) => "evm+http",
             (Self::Evm(_), true) => "evm+https",
+            (Self::Chain(Part::Execution, _), false) => "heads+http",
+            (Self::Chain(Part::Execution, _), true) => "heads+https",
+            (Self::Chain(Part::OpNode, _), false) => "op-node+http",
+            (Self::Chain(Part::OpNode, _), true) => "op-node+https",
+            (Self::Chain(Part::Conductor, _), false) => "conductor+http",
+            (Self::Chain(Part::Conductor, _), true) => "conductor+https",
             (Self::WebSocket(_), false) => "ws",
             (Self::WebSocket(_), true) => "wss",
             (Self::Grpc(_), false) => "grpc",
@@ -264,7 +282,11 @@ impl Target {
     /// Where to dial; none for what the system's resolver is asked.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) | Self::Grpc(url) => Some(&url.endpoint),
+            Self::Http(url)
+            | Self::Evm(url)
+            | Self::Chain(_, url)
+            | Self::WebSocket(url)
+            | Self::Grpc(url) => Some(&url.endpoint),
             Self::Tcp(to) | Self::Tls(to) | Self::Smtp(to) => Some(to),
             Self::Redis(to) | Self::Postgres(to) | Self::Nats(to) => Some(to),
             Self::Udp(to) | Self::Ntp(to) | Self::Icmp(to) => Some(to),
@@ -276,7 +298,11 @@ impl Target {
     /// The URL, of what is asked over HTTP.
     pub fn url(&self) -> Option<&Url> {
         match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) | Self::Grpc(url) => Some(url),
+            Self::Http(url)
+            | Self::Evm(url)
+            | Self::Chain(_, url)
+            | Self::WebSocket(url)
+            | Self::Grpc(url) => Some(url),
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => None,
             Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => None,
             Self::Udp(_) | Self::Ntp(_) | Self::Icmp(_) | Self::Push(_) | Self::Exec(_) => None,
@@ -286,7 +312,7 @@ impl Target {
     /// True if a part of path or query looks like a key: long, of letters and digits mixed.
     pub fn holds_key(&self) -> bool {
         let url = match self {
-            Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => url,
+            Self::Http(url) | Self::Evm(url) | Self::Chain(_, url) | Self::WebSocket(url) => url,
             // The name of a service may be long.
             Self::Grpc(_) => return false,
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => return false,
@@ -472,6 +498,9 @@ mod tests {
         check("https://[::1]/a", "https://[::1]/a", Some("[::1]:443"));
         check("https://a/v2/AbCdEf0123456789xyz", "https://a/…", Some("a:443"));
         check("evm+https://eth.example/v2", "evm+https://eth.example/v2", Some("eth.example:443"));
+        check("heads+https://eth.example", "heads+https://eth.example/", Some("eth.example:443"));
+        check("op-node+http://seq:9545", "op-node+http://seq:9545/", Some("seq:9545"));
+        check("conductor+http://seq:8547", "conductor+http://seq:8547/", Some("seq:8547"));
         check("wss://eth.example", "wss://eth.example/", Some("eth.example:443"));
         check("grpc://[::1]:50051", "grpc://[::1]:50051/", Some("[::1]:50051"));
         check("grpcs://a/pay.v1.PaymentsV2Internal", "grpcs://a/pay.v1.PaymentsV2Internal", Some("a:443"));

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::raw::{RawExpect, RawJson};
 use crate::core::{
+    chain::Part,
     expect::{Expect, JsonValue, Pattern, Statuses, read_hex},
     target::Target,
 };
@@ -97,7 +98,8 @@ pub(super) fn validate(
     fits("max_offset", raw.max_offset.as_ref().map(|at| at.place), matches!(target, Target::Ntp(_)));
     fits("json", raw.json.as_ref().map(|at| at.place), http);
     fits("answers", raw.answers.as_ref().map(|at| at.place), matches!(target, Target::Dns(_)));
-    fits("head_age", raw.head_age.as_ref().map(|at| at.place), matches!(target, Target::Evm(_)));
+    let heads = matches!(target, Target::Evm(_) | Target::Chain(Part::Execution | Part::OpNode, _));
+    fits("head_age", raw.head_age.as_ref().map(|at| at.place), heads);
     if let Some(at) = raw.contains.as_ref().filter(|at| at.value.is_empty() || at.value.len() > MAX_TEXT) {
         let message = format!("`contains` must be of 1 to {MAX_TEXT} bytes");
         problems.report(Problem::new(Code::InvalidValue, at.place, message));

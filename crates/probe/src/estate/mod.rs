@@ -1,5 +1,6 @@
 //! The probes' section of the estate, validated.
 
+pub mod chain;
 mod expect;
 mod headers;
 mod kind;
@@ -7,6 +8,7 @@ pub mod raw;
 mod target;
 mod validate;
 
+pub use chain::{ChainSection, MemberSection};
 pub use headers::header;
 pub use target::read_resolver;
 pub use validate::{MAX_PROBES, validate};
@@ -16,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 use seawall_model::{ComponentId, Name};
 
 use crate::{
-    core::{check::Check, schedule::Bounds, target::Target},
+    core::{chain::Part, check::Check, schedule::Bounds, target::Target},
     runner::{Plan, Planned, spread},
 };
 
@@ -25,8 +27,19 @@ use crate::{
 pub struct ProbesSection {
     /// The probes, in name order.
     pub probes: Vec<ProbeSection>,
+    /// The chains that are watched, in name order.
+    pub chains: Vec<ChainSection>,
     /// What holds for all of them.
     pub watch: WatchSection,
+}
+
+/// What a check of [`ProbesSection::plan`] is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Watched<'a> {
+    /// A probe.
+    Probe(&'a ProbeSection),
+    /// A part of a member of a chain.
+    Chain(&'a ChainSection, &'a MemberSection, Part),
 }
 
 /// One probe.
@@ -77,16 +90,30 @@ impl WatchSection {
 }
 
 impl ProbesSection {
-    /// The checks as a runner wants them, numbered as in [`ProbesSection::probes`]. A probe's turns come at the same place
+    /// What the check of that number is of, as [`ProbesSection::plan`] numbers them: probes first, then the chains' parts.
+    pub fn watched(&self, number: usize) -> Option<Watched<'_>> {
+        let part = || self.parts().nth(number - self.probes.len());
+        match self.probes.get(number) {
+            Some(probe) => Some(Watched::Probe(probe)),
+            None => part().map(|(chain, member, part, _)| Watched::Chain(chain, member, part)),
+        }
+    }
+
+    /// All that is asked of chains.
+    pub fn parts(&self) -> impl Iterator<Item = (&ChainSection, &MemberSection, Part, &Arc<Check>)> {
+        let members = self.chains.iter().flat_map(|chain| chain.members.iter().map(move |m| (chain, m)));
+        members.flat_map(|(chain, m)| m.checks.iter().map(move |(part, check)| (chain, m, *part, check)))
+    }
+
+    /// The checks as a runner wants them, numbered as [`ProbesSection::watched`] has it. Each one's turns come at the same place
     /// of its interval every time.
     pub fn plan(&self) -> Plan {
-        let planned = |(number, probe): (usize, &ProbeSection)| Planned {
-            number,
-            check: probe.check.clone(),
-            every: probe.turn(),
-            draw: spread(probe.name.as_str()),
-        };
-        let checks = self.probes.iter().enumerate().map(planned).collect();
+        let probes = self.probes.iter().map(|p| (p.check.clone(), p.turn(), spread(p.name.as_str())));
+        let parts = self.parts().map(|(chain, member, part, check)| {
+            (check.clone(), chain.every, spread(&format!("{} {}", member.component, part.as_str())))
+        });
+        let planned = |(number, (check, every, draw))| Planned { number, check, every, draw };
+        let checks = probes.chain(parts).enumerate().map(planned).collect();
         Plan { checks, anchors: self.watch.anchors.clone(), bounds: self.watch.bounds }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seawall_model::{
     Name, choice,
-    estate::{At, SecretSource},
+    estate::{At, SecretSource, Table},
     section,
 };
 
@@ -18,7 +18,7 @@ section! {
     /// Something that is checked again and again.
     pub struct RawProbe {
         /// What is checked: `https://`, `http://`, `tcp://`, `udp://`, `tls://`, `dns:`, `icmp://`, `ntp://`, `wss://`, `ws://`, `grpcs://`, `grpc://`,
-        /// `evm+https://`, `evm+http://`, `smtp://`, `redis://`, `postgres://` or `nats://`. This, `push` or `exec` must be there.
+        /// `evm+https://`, `evm+http://`, `heads+http://`, `op-node+http://`, `conductor+http://` (each `+https://` too), `smtp://`, `redis://`, `postgres://` or `nats://`. This, `push` or `exec` must be there.
         target: At<TargetSource>, optional;
         /// Heartbeats are waited for: `POST /v1/heartbeats/NAME` within `every` and `grace`, NAME being the probe's.
         push: At<bool>, optional;
@@ -98,6 +98,57 @@ section! {
         pointer: At<String>, required;
         /// What must stand there.
         equals: RawScalar, required;
+    }
+}
+
+section! {
+    /// A chain that is watched: who makes its blocks, and who follows.
+    pub struct RawChain {
+        /// The time between its blocks, or the mean of it.
+        block_time: At<Duration>, required;
+        /// Blocks come at random, as where work is proved, and not at fixed times.
+        random: bool, default(false);
+        /// The age from which its newest block is too old; three times `block_time` if absent, or twenty times where blocks
+        /// come at random.
+        late: At<Duration>, optional;
+        /// The age from which its newest safe block is too old; nobody minds if absent.
+        safe_late: At<Duration>, optional;
+        /// Time from one look at each of its parts to the next.
+        every: At<Duration>, default("2s");
+        /// Time a look may take in all; `every`, but 5 s at most, if absent.
+        timeout: At<Duration>, optional;
+        /// What makes its blocks, or stands by to.
+        sequencers: Table<RawSequencer>, default({});
+        /// Nodes that follow it; for a chain that no pool serves. Those of a pool's chain are its upstreams.
+        followers: Table<RawFollower>, default({});
+    }
+}
+
+section! {
+    /// What makes a chain's blocks, or stands by to. One of the URLs must be there.
+    pub struct RawSequencer {
+        /// Its execution node, over JSON-RPC: heads by tag.
+        execution: At<TargetSource>, optional;
+        /// Its op-node: heads, and whether it makes blocks (`admin_sequencerActive`, where that is enabled).
+        op_node: At<TargetSource>, optional;
+        /// Its op-conductor: whether it leads, takes part, votes, and holds its sequencer to be well.
+        conductor: At<TargetSource>, optional;
+        /// Its id in the conductors' cluster (`--raft.server.id`); nothing is made of who votes if absent.
+        server_id: At<String>, optional;
+        /// Request headers for all of them.
+        headers: At<RawHeaders>, optional;
+    }
+}
+
+section! {
+    /// A node that follows a chain.
+    pub struct RawFollower {
+        /// Where it answers JSON-RPC.
+        url: At<TargetSource>, required;
+        /// Who operates it: `provider` or `provider/region`.
+        provider: At<String>, required;
+        /// Request headers.
+        headers: At<RawHeaders>, optional;
     }
 }
 

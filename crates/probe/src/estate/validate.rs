@@ -11,10 +11,10 @@ use seawall_model::{
 };
 
 use super::{
-    ProbeSection, ProbesSection, WatchSection, expect,
+    ProbeSection, ProbesSection, WatchSection, chain, expect,
     headers::RawHeaders,
     kind,
-    raw::{RawHttp, RawProbe, RawWatch},
+    raw::{RawChain, RawHttp, RawProbe, RawWatch},
     target::{resolver, target},
 };
 use crate::core::{
@@ -38,19 +38,20 @@ const MAX_BODY: usize = 64 * 1024;
 /// Most protocols that are offered.
 const MAX_ALPN: usize = 8;
 /// How often a probe may be made.
-const EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
+pub(super) const EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
 /// How far apart heartbeats may be.
 const PUSH_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(400 * 86_400));
 /// How long a check may take.
-const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
+pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
 /// As many checks as may be under way.
 const CONCURRENCY: (u32, u32) = (1, 100_000);
 
-/// Judges the probes, which speak of components that `graph` must hold already. Secrets are fetched by `resolve`.
+/// Judges probes and chains, which speak of components that `graph` must hold already. Secrets are fetched by `resolve`.
 ///
-/// `None` if something is wrong; why has been reported. `Some(None)` if there are no probes.
+/// `None` if something is wrong; why has been reported. `Some(None)` if there are none.
 pub fn validate(
     probes: &Table<RawProbe>,
+    chains: &Table<RawChain>,
     watch: &RawWatch,
     graph: &Graph,
     resolve: &Resolve<'_>,
@@ -68,8 +69,10 @@ pub fn validate(
         .filter_map(|(name, at)| probe(name, at, watched.exec, graph, resolve, problems))
         .collect();
     let whole = (judged.len() == probes.len()).then_some(judged);
-    let (probes, watch) = (whole?, watch?);
-    Some((!probes.is_empty()).then_some(ProbesSection { probes, watch }))
+    let chains = chain::validate(chains, graph, resolve, problems);
+    let (probes, chains, watch) = (whole?, chains?, watch?);
+    let any = !(probes.is_empty() && chains.is_empty());
+    Some(any.then_some(ProbesSection { probes, chains, watch }))
 }
 
 fn watch(raw: &RawWatch, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<WatchSection> {
@@ -230,7 +233,7 @@ fn unused(raw: &RawProbe, target: &Target, problems: &mut Problems) {
     let http = matches!(target, Target::Http(_));
     let any_http = target.url().is_some();
     let versions = matches!(target, Target::Http(_) | Target::Evm(_));
-    let kept = versions || matches!(target, Target::Grpc(_));
+    let kept = versions || matches!(target, Target::Grpc(_) | Target::Chain(..));
     let (tls, udp) = (matches!(target, Target::Tls(_)), matches!(target, Target::Udp(_)));
     let place = |present: bool| raw.target.as_ref().filter(|_| present).map(|at| at.place);
     let remote = !matches!(target, Target::Push(_) | Target::Exec(_));
@@ -254,7 +257,7 @@ fn unused(raw: &RawProbe, target: &Target, problems: &mut Problems) {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
@@ -283,7 +286,7 @@ fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
 }
 
 /// The value, if it lies within the bounds; else reports what they are.
-fn within<T: PartialOrd + Copy>(
+pub(super) fn within<T: PartialOrd + Copy>(
     at: At<T>,
     (least, most): (T, T),
     key: &str,

@@ -1,6 +1,7 @@
 //! The admin listener: health, metrics and JSON for operators, on loopback unless told otherwise.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     net::SocketAddr,
     sync::{
@@ -21,8 +22,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use seawall_gateway::Gateway;
 use seawall_health::Plan;
 use seawall_journal::Journal;
-use seawall_model::{ComponentKind, RecordKind, Secret};
-use seawall_probe::Beats;
+use seawall_model::{ComponentId, ComponentKind, RecordKind, Secret};
+use seawall_probe::{Beats, estate::ChainSection};
 use seawall_runtime::{
     disk::Disk,
     metrics::{CONTENT_TYPE, Metrics},
@@ -88,6 +89,16 @@ pub(super) struct Watching {
     pub(super) bus: Arc<dyn Bus>,
     /// Heartbeats of jobs.
     pub(super) beats: Arc<Beats>,
+}
+
+impl Watching {
+    /// What is believed of the chains that are watched, and of whoever makes or follows their blocks.
+    fn chains(&self) -> Vec<Value> {
+        let section = self.probed.borrow().clone();
+        let chains = section.iter().flat_map(|section| &section.chains);
+        let all: BTreeSet<ComponentId> = chains.flat_map(ChainSection::components).collect();
+        self.board.show_those(|component| all.contains(component))
+    }
 }
 
 /// Serves the admin listener until told to stop.
@@ -242,6 +253,7 @@ impl Admin {
             "pools": pools,
             "providers": self.gateway.as_ref().map(|g| g.allowances()).unwrap_or_default(),
             "services": self.watch.as_ref().map(|watch| watch.board.show(Some(ComponentKind::Service))),
+            "chains": self.watch.as_ref().map(Watching::chains),
         })
     }
 

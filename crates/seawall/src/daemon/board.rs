@@ -57,8 +57,13 @@ impl Board {
 
     /// Those on components of a kind, or all, as operators are shown them.
     pub(super) fn show(&self, kind: Option<ComponentKind>) -> Vec<Value> {
+        self.show_those(|component| kind.is_none_or(|kind| component.kind() == kind))
+    }
+
+    /// Those on such components, as operators are shown them.
+    pub(super) fn show_those(&self, such: impl Fn(&ComponentId) -> bool) -> Vec<Value> {
         let all = self.all();
-        let of = all.values().filter(|verdict| kind.is_none_or(|kind| verdict.component.kind() == kind));
+        let of = all.values().filter(|verdict| such(&verdict.component));
         let show = |verdict: &Verdict| {
             json!({
                 "component": verdict.component,

@@ -5,6 +5,7 @@ mod access;
 mod admin;
 mod alerts;
 mod board;
+mod chains;
 mod cordon;
 mod customers;
 mod explain;
@@ -460,6 +461,7 @@ fn probe(
         bus: bus.clone(),
         counters: Arc::default(),
         last: last.clone(),
+        chains: Arc::default(),
         section,
     };
     probes.counters.register(&machine.metrics, 0);

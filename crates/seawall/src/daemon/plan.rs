@@ -1,28 +1,37 @@
 //! What there is to judge in an estate.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use seawall_gateway::estate::{PoolKind, PoolSection, UpstreamSection};
 use seawall_health::{
-    ComponentPlan, Good, Plan, PoolPlan, ProbePlan, Quorum, Rule, SloPlan, UpstreamPlan, Vantage,
+    ChainPlan, ComponentPlan, Good, Plan, PoolPlan, ProbePlan, Quorum, Rule, SloPlan, UpstreamPlan, Vantage,
 };
 use seawall_model::{
     ComponentId, ComponentKind, Name,
-    estate::{Graph, Need, Service},
+    estate::{Graph, Need, Operator, Service},
 };
-use seawall_probe::estate::{ProbeSection, ProbesSection, WatchSection};
+use seawall_probe::{
+    core::chain::Part,
+    estate::{ChainSection, MemberSection, ProbesSection, WatchSection},
+};
 
 use crate::estate::Estate;
 
 /// Checks and requests in an objective's long window below which it alerts nobody.
 const LEAST_EVENTS: u64 = 20;
+/// Looks in vain, on end, after which a part of a chain is taken for down; as many that succeed, for up.
+const LOOKS: u32 = 2;
 
 /// The part of an estate that verdicts are about.
 pub(super) fn plan(estate: &Estate) -> Plan {
     let pools = || estate.gateway.iter().flat_map(|section| &section.pools);
     let mut components = BTreeMap::new();
     for (pool, upstream) in pools().flat_map(|pool| pool.upstreams.iter().map(move |u| (pool, u))) {
-        place(&mut components, pool, upstream);
+        let (provider, region) = (upstream.provider.clone(), upstream.region.clone());
+        place(&mut components, &pool.upstream_component(upstream), &Operator { provider, region });
     }
     for name in estate.graph.services.keys() {
         let id = ComponentId::new(ComponentKind::Service, name);
@@ -31,16 +40,25 @@ pub(super) fn plan(estate: &Estate) -> Plan {
     }
     if let Some(section) = &estate.probes {
         for probe in &section.probes {
-            entry(&mut components, &probe.of).probes.push(probed(section, probe));
+            let rule = Rule::Consecutive { down: probe.down_after, up: probe.up_after };
+            let plan = probed(section, probe.name.as_str(), probe.every, rule);
+            entry(&mut components, &probe.of).probes.push(plan);
+        }
+        for (chain, member, part, _) in section.parts() {
+            look(&mut components, section, chain, member, part);
         }
     }
+    let chains = || estate.probes.iter().flat_map(|section| &section.chains);
+    let served: BTreeSet<_> = pools().map(PoolSection::component).collect();
+    let standing = chains().filter(|chain| !served.contains(&chain.pool())).map(stands_for);
     let objectives = estate
         .graph
         .services
         .iter()
         .filter_map(|(name, service)| objective(name, service, &estate.graph, &components));
     Plan {
-        pools: pools().map(pool).collect(),
+        pools: pools().map(pool).chain(standing).collect(),
+        chains: chains().map(chain).collect(),
         objectives: objectives.collect(),
         components: components.into_values().collect(),
         ..Plan::default()
@@ -69,26 +87,64 @@ fn pool(pool: &PoolSection) -> PoolPlan {
     }
 }
 
-/// Whose fate an upstream shares, where it is told which of its provider's regions it is in.
-fn place(
-    components: &mut BTreeMap<ComponentId, ComponentPlan>,
-    pool: &PoolSection,
-    upstream: &UpstreamSection,
-) {
-    let Some(region) = &upstream.region else { return };
-    let provider = ComponentId::new(ComponentKind::Provider, &upstream.provider);
-    let region = ComponentId::within(ComponentKind::Region, &upstream.provider, region);
-    entry(components, &region).on = vec![provider];
-    entry(components, &pool.upstream_component(upstream)).on = vec![region];
+/// The pool that stands for a chain which none serves: whoever follows it.
+fn stands_for(chain: &ChainSection) -> PoolPlan {
+    let follower = |member: &MemberSection| {
+        let operator = member.operator.as_ref()?;
+        let provider = ComponentId::new(ComponentKind::Provider, &operator.provider);
+        Some(UpstreamPlan { component: member.component.clone(), provider })
+    };
+    let upstreams = chain.members.iter().filter_map(follower).collect();
+    PoolPlan { component: chain.pool(), halted_after: None, upstreams }
 }
 
-fn probed(section: &ProbesSection, probe: &ProbeSection) -> ProbePlan {
+fn chain(chain: &ChainSection) -> ChainPlan {
+    let usual = match chain.random {
+        true => ChainPlan::random(chain.pool(), chain.block_time, chain.every),
+        false => ChainPlan::slots(chain.pool(), chain.block_time, chain.every),
+    };
+    let sequencers = chain.members.iter().filter(|member| member.is_sequencer());
+    ChainPlan {
+        late: chain.late.unwrap_or(usual.late),
+        safe_late: chain.safe_late,
+        sequencers: sequencers.map(|member| member.component.clone()).collect(),
+        ..usual
+    }
+}
+
+/// Plans the looks at a part of a member of a chain.
+fn look(
+    components: &mut BTreeMap<ComponentId, ComponentPlan>,
+    section: &ProbesSection,
+    chain: &ChainSection,
+    member: &MemberSection,
+    part: Part,
+) {
+    if let Some(operator) = &member.operator {
+        place(components, &member.component, operator);
+    }
+    let rule = Rule::Consecutive { down: LOOKS, up: LOOKS };
+    let plan = probed(section, part.as_str(), chain.every, rule);
+    entry(components, &member.component).probes.push(plan);
+}
+
+/// Whose fate an upstream shares, where it is told which of its provider's regions it is in.
+fn place(components: &mut BTreeMap<ComponentId, ComponentPlan>, upstream: &ComponentId, operator: &Operator) {
+    if operator.region.is_none() {
+        return;
+    }
+    let region = operator.component();
+    entry(components, &region).on = vec![ComponentId::new(ComponentKind::Provider, &operator.provider)];
+    entry(components, upstream).on = vec![region];
+}
+
+fn probed(section: &ProbesSection, name: &str, every: Duration, rule: Rule) -> ProbePlan {
     let places = std::iter::once(&section.watch.vantage).chain(&section.watch.remote);
     ProbePlan {
-        name: probe.name.as_str().into(),
-        interval: probe.turn(),
+        name: name.into(),
+        interval: every,
         vantages: places.map(|place| Vantage::alone(WatchSection::source(place))).collect(),
-        rule: Rule::Consecutive { down: probe.down_after, up: probe.up_after },
+        rule,
         quorum: Quorum::Majority,
     }
 }
@@ -120,10 +176,58 @@ mod tests {
     use super::*;
     use crate::estate::{Surroundings, load};
 
-    #[test]
-    fn services_are_judged_by_their_probes_and_by_what_they_need() {
+    fn planned(text: &str) -> Plan {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seawall.toml");
+        std::fs::write(&path, text).unwrap();
+        let variable = |_: &str| Err(VarError::NotPresent);
+        let with = Surroundings { disk: &SystemDisk, variable: &variable, cores: 1 };
+        plan(&load(Path::new(&path), &with).unwrap())
+    }
+
+    fn id(text: &str) -> ComponentId {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_chain_is_judged_by_its_sequencers_and_by_a_pool_s_upstreams_or_its_followers() {
+        let plan = planned(
+            r#"
+            [providers.own]
+            regions = ["eu"]
+            [pools.eth]
+            kind = "evm"
+            chain_id = 1
+            upstreams = [{ name = "a", url = "http://127.0.0.1:1", provider = "own/eu" }]
+            [chains.eth]
+            block_time = "12s"
+            random = true
+            [chains.base]
+            block_time = "2s"
+            safe_late = "10m"
+            every = "1s"
+            sequencers.b.conductor = "http://127.0.0.1:2"
+            followers.x = { url = "http://127.0.0.1:3", provider = "own/eu" }
+            "#,
+        );
+        let [base, eth] = &plan.chains[..] else { panic!("{:?}", plan.chains) };
+        assert_eq!((&base.pool, &eth.pool), (&id("pool:base"), &id("pool:eth")));
+        assert_eq!((base.late, eth.late), (Duration::from_secs(6), Duration::from_secs(240)));
+        assert_eq!((base.safe_late, base.interval), (Some(Duration::from_secs(600)), Duration::from_secs(1)));
+        assert_eq!(base.sequencers, [id("sequencer:base/b")]);
+        let pools: Vec<_> = plan.pools.iter().map(|p| (&p.component, &p.upstreams[0].component)).collect();
+        let pair = |pool, upstream| (id(pool), id(upstream));
+        let wanted = [pair("pool:eth", "upstream:eth/a"), pair("pool:base", "upstream:base/x")];
+        assert_eq!(pools, wanted.each_ref().map(|(pool, upstream)| (pool, upstream)));
+        let found = |text: &str| plan.components.iter().find(|c| c.component == id(text)).unwrap();
+        assert_eq!(&*found("sequencer:base/b").probes[0].name, "conductor");
+        let follower = found("upstream:base/x");
+        assert_eq!((&*follower.probes[0].name, &follower.on), ("execution", &vec![id("region:own/eu")]));
+        assert!(found("upstream:eth/a").probes.is_empty(), "the gateway asks it already");
+    }
+
+    #[test]
+    fn services_are_judged_by_their_probes_and_by_what_they_need() {
         let text = r#"
             [providers.own]
             regions = ["eu"]
@@ -144,12 +248,7 @@ mod tests {
             vantage = "eu-1"
             remote = ["us-1"]
         "#;
-        std::fs::write(&path, text).unwrap();
-        let variable = |_: &str| Err(VarError::NotPresent);
-        let with = Surroundings { disk: &SystemDisk, variable: &variable, cores: 1 };
-        let estate = load(Path::new(&path), &with).unwrap();
-        let plan = plan(&estate);
-        let id = |text: &str| text.parse::<ComponentId>().unwrap();
+        let plan = planned(text);
         let found = |text: &str| plan.components.iter().find(|c| c.component == id(text)).unwrap();
         assert_eq!(found("upstream:eth/a").on, [id("region:own/eu")]);
         assert_eq!(found("region:own/eu").on, [id("provider:own")]);

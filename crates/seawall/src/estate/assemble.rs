@@ -3,7 +3,10 @@
 use std::{cell::RefCell, collections::BTreeSet, path::PathBuf};
 
 use aws_lc_rs::digest;
-use seawall_gateway::estate::{self as gateway, raw::RawGateway};
+use seawall_gateway::estate::{
+    self as gateway,
+    raw::{RawGateway, RawKind},
+};
 use seawall_model::{
     Name, Secret,
     estate::{
@@ -66,6 +69,7 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
         many(&mut all.services, root.services, "service", problems);
         many(&mut all.pools, root.pools, "pool", problems);
         many(&mut all.probes, root.probes, "probe", problems);
+        many(&mut all.chains, root.chains, "chain", problems);
         one(&mut all.watch, root.watch, "watch", problems);
         one(&mut all.history, root.history, "history", problems);
     }
@@ -129,12 +133,15 @@ fn judge(
     graph.add_providers(&root.providers, problems);
     let listen = root.listen.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
     let gateway = gateway(root, &listen, with.cores, &mut graph, &resolve, problems);
+    report_chains_of_none(root, problems);
+    seawall_probe::estate::chain::declare(&root.chains, &mut graph, problems);
     // A probe without `of` speaks of the service of its own name.
     let probed = root.probes.iter().filter(|(_, probe)| probe.value.of.is_none());
     probed.for_each(|(name, _)| graph.add_service(name));
     graph.add_services(&root.services, problems);
     let watch = root.watch.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
-    let probes = seawall_probe::estate::validate(&root.probes, &watch, &graph, &resolve, problems);
+    let probes =
+        seawall_probe::estate::validate(&root.probes, &root.chains, &watch, &graph, &resolve, problems);
     let journal = root.journal.as_ref().map(|at| at.value.validate(problems));
     let history = root.history.as_ref().map(|at| at.value.validate(at.place, problems));
     let admin_token = admin_token(&listen, &resolve, problems);
@@ -211,6 +218,22 @@ fn gateway(
     let section = gateway::validate(&raw, graph, resolve, problems)?;
     workers?;
     Some((!section.pools.is_empty()).then_some(section))
+}
+
+/// A chain of a pool's name is the chain that the pool serves, which must be one.
+fn report_chains_of_none(root: &RawRoot, problems: &mut Problems) {
+    for (name, chain) in &root.chains {
+        let Some(kind) = root.pools.get(name).and_then(|pool| pool.value.kind.as_ref()) else { continue };
+        match kind.value {
+            RawKind::Evm | RawKind::Bitcoin | RawKind::CometBft | RawKind::Monero => {}
+            RawKind::Http | RawKind::Grpc => {
+                let message = format!("pool `{name}` serves no chain");
+                let problem = Problem::new(Code::Contradiction, chain.place, message);
+                let help = "give the chain another name, or name a pool that serves it";
+                problems.report(problem.other(kind.place, "its kind").help(help));
+            }
+        }
+    }
 }
 
 /// The admin listener's token; `Some(None)` if it has and needs none.

@@ -11,7 +11,7 @@ use seawall_model::{
     section,
     units::Percent,
 };
-use seawall_probe::estate::raw::{RawProbe, RawWatch};
+use seawall_probe::estate::raw::{RawChain, RawProbe, RawWatch};
 use serde_json::{Value, json};
 
 section! {
@@ -43,6 +43,8 @@ section! {
         pools: Table<RawPool>, default({});
         /// What is checked again and again.
         probes: Table<RawProbe>, default({});
+        /// Chains that are watched, by the name of the pool that serves each, if one does.
+        chains: Table<RawChain>, default({});
         /// What holds for all probes.
         watch: At<RawWatch>, optional;
         /// The history; not kept if this is absent.

@@ -1,5 +1,6 @@
 //! Estates good and bad, on a simulated disk.
 
+mod chains;
 mod front;
 mod paths;
 mod probes;

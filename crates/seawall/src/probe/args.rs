@@ -32,6 +32,8 @@ TARGETS
   evm+https://eth.example/v2    (head of a chain: its age, syncing, peers, client, gas price)
   icmp://gateway.example        (ping)   ntp://time.example   (the clocks' offset)
   udp://game.example:27015      (what --body or --body-hex sends must be answered)
+  heads+http://node:8545, op-node+http://node:9545, conductor+http://node:8547
+                                (what a part of a rollup says: heads by tag; who leads, votes and is well)
   dns:shop.example              dns://1.1.1.1/shop.example?type=SOA
   tls://mail.example:993        tcp://db.example:5432
   grpcs://pay.example/pay.v1.Payments   (health as gRPC tells it; of the server itself without a name)

@@ -7,6 +7,7 @@ use seawall_probe::{
     Check, Outcome, Report, Timings,
     core::{
         certificate::Certificate,
+        chain::ChainFacts,
         evm::{BlockFacts, EvmFacts},
         ntp::NtpFacts,
         report::{DnsFacts, TlsFacts},
@@ -68,6 +69,7 @@ pub(super) fn report(check: &Check, report: &Report, colour: bool) -> String {
     report.dns.iter().for_each(|dns| self::dns(&mut facts, dns));
     report.evm.iter().for_each(|evm| chain(&mut facts, evm));
     report.ntp.iter().for_each(|ntp| clock(&mut facts, ntp));
+    report.chain.iter().for_each(|said| part(&mut facts, said));
     report.tls.iter().for_each(|tls| self::tls(&mut facts, tls, report.began, paint));
     if !facts.is_empty() {
         text.push('\n');
@@ -143,6 +145,29 @@ fn clock(text: &mut String, ntp: &NtpFacts) {
     row(text, "clock", &of);
 }
 
+fn part(text: &mut String, said: &ChainFacts) {
+    let heads = &said.heads;
+    for (name, tag) in [("unsafe", &heads.r#unsafe), ("safe", &heads.safe), ("finalized", &heads.finalized)] {
+        let Some(tag) = tag else { continue };
+        let age = show_duration(std::time::Duration::from_millis(tag.age_ms));
+        row(text, name, &format!("{}, {age} old", tag.number));
+    }
+    said.behind.iter().for_each(|behind| row(text, "syncing", &format!("{behind} blocks behind")));
+    said.peers.iter().for_each(|peers| row(text, "peers", &peers.to_string()));
+    for (name, is) in [
+        ("sequences", said.sequencing),
+        ("leads", said.leader),
+        ("active", said.active),
+        ("healthy", said.healthy),
+    ] {
+        is.iter().for_each(|is| row(text, name, if *is { "yes" } else { "no" }));
+    }
+    for (i, server) in said.cluster.iter().enumerate() {
+        let votes = if server.voter { "votes" } else { "does not vote" };
+        row(text, if i == 0 { "cluster" } else { "" }, &format!("{} {votes}", server.id));
+    }
+}
+
 fn tls(text: &mut String, tls: &TlsFacts, now: Wall, paint: Paint) {
     let alpn = tls.alpn.as_ref().map_or(String::new(), |alpn| format!(", {alpn}"));
     row(text, "tls", &format!("{}, {}{alpn}", tls.version, tls.cipher));
@@ -183,7 +208,10 @@ impl Paint {
 
 #[cfg(test)]
 mod tests {
-    use seawall_probe::{Fault, core::report::HttpFacts};
+    use seawall_probe::{
+        Expect, Fault,
+        core::{chain::Server, report::HttpFacts},
+    };
 
     use super::*;
 
@@ -227,6 +255,23 @@ mod tests {
     #[test]
     fn what_is_well_is_told() {
         let (check, report) = example();
+        insta::assert_snapshot!(super::report(&check, &report, false));
+    }
+
+    #[test]
+    fn a_conductor_that_could_not_hand_over_says_why() {
+        let check = Check::new("conductor+http://seq-b.example:8547".parse().unwrap());
+        let mut report = Report::new(Wall(1_754_374_027_250));
+        report.timings.total_us = 1_200;
+        let server = |id: &str, voter| Server { id: id.into(), voter };
+        report.chain = Some(Box::new(ChainFacts {
+            leader: Some(false),
+            active: Some(true),
+            healthy: Some(false),
+            cluster: vec![server("seq-a", true), server("seq-b", false)],
+            ..ChainFacts::default()
+        }));
+        report.fault = report.chain.as_ref().unwrap().judge(&Expect::default()).err();
         insta::assert_snapshot!(super::report(&check, &report, false));
     }
 

@@ -104,9 +104,9 @@ fn probes_that_cannot_be_made_are_refused() {
     check(&probe("target = \"grpc://a\""), &["SW0114"]);
     check(
         &probe("target = \"https://a\"\nexpect = { matches = \"(\", hex = \"00\" }"),
-        &["SW0113", "SW0106"],
+        &["SW0106", "SW0113"],
     );
-    check(&probe("target = \"udp://a:1\"\nbody = \"x\"\nbody_hex = \"0\""), &["SW0113", "SW0106"]);
+    check(&probe("target = \"udp://a:1\"\nbody = \"x\"\nbody_hex = \"0\""), &["SW0106", "SW0113"]);
     check(&probe("target = \"udp://a:1\"\nexpect = { max_offset = \"1s\" }"), &["SW0113"]);
     check(&probe("every = \"1m\""), &["SW0104"]);
     check(&probe("push = false"), &["SW0104"]);

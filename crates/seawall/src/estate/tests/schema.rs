@@ -52,6 +52,7 @@ fn schema_and_decoder_agree() {
         "probes.p = { target = 'https://a.example/', expect = { status = 200, json = { pointer = '/a', equals = true } } }",
         "probes.p = { target = 'env:NODE', of = 'service:s', fresh = false, expect = { status = '2xx, 301' } }",
         "probes.p = { push = true, every = '400d' }",
+        "chains.c = { block_time = '2s', random = true, sequencers.a.op_node = 'http://a:1', followers.b = { url = 'env:NODE', provider = 'p' } }",
         "watch = { exec = true, anchors = ['tcp://1.1.1.1:443'], vantage = 'eu-1', concurrency = 10 }",
     ] {
         agree(good, true);
@@ -87,6 +88,10 @@ fn schema_and_decoder_agree() {
         "probes.p = { target = 'https://a', expect = { status = 99 } }",
         "probes.p = { target = 'https://a', expect = { json = { pointer = '/a' } } }",
         "probes.p = { target = 'https://a', expect = { json = { pointer = '/a', equals = [1] } } }",
+        "chains.c = {}",
+        "chains.c = { block_time = 2 }",
+        "chains.c = { block_time = '2s', followers.b = { provider = 'p' } }",
+        "chains.c = { block_time = '2s', sequencers.a.url = 'http://a:1' }",
         "watch.anchors = 'tcp://1.1.1.1:443'",
         "include = 'x'",
     ] {
