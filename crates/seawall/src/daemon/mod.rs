@@ -3,12 +3,14 @@
 
 mod access;
 mod admin;
+mod asked;
 mod board;
 mod cordon;
 mod customers;
 mod explain;
 mod history;
 mod journal;
+mod meter;
 mod modes;
 mod orders;
 mod plan;
@@ -45,9 +47,10 @@ use seawall_runtime::{
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::estate::{Estate, LoadError};
+use crate::estate::{Costs, Estate, LoadError};
 use admin::Admin;
 use board::Board;
+use meter::Meter;
 use orders::Orders;
 use probes::{Last, Probes};
 use records::{SOURCE, Scribe};
@@ -222,7 +225,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
     let plans = watch::Sender::new(plan::plan(&estate));
     let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
-    let (board, last) = (Arc::<Board>::default(), Arc::<Last>::default());
+    let (costs, mut desk) = (watch::Sender::new(Arc::new(estate.costs())), None);
+    let (board, last, meter) = (Arc::<Board>::default(), Arc::<Last>::default(), Arc::<Meter>::default());
     if roles.watch {
         // Subscribed before anything can publish, so that no verdict misses the first signals.
         let verdicts = Verdicts::new(
@@ -239,6 +243,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         });
         board.register(&machine.metrics);
         keep_history(&estate, &machine, &supervisor, &bus, &board);
+        charge(&machine, &supervisor, &bus, (&meter, &board), &costs);
+        desk = answer_for_history(&estate, &machine, &supervisor, &costs);
         probe(&machine, &supervisor, &bus, &last, probed.subscribe());
     }
     if let Some(neighbours) = neighbours {
@@ -285,6 +291,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             last,
             probed: probed.subscribe(),
             bus: bus.clone(),
+            meter,
+            desk,
         }),
         gateway: gateway.clone(),
         journal: journal.journal.clone(),
@@ -328,6 +336,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         gateway,
         plans,
         probes: probed,
+        costs,
         history: estate.history.clone(),
         scribe: scribe.clone(),
         watch,
@@ -383,6 +392,42 @@ fn keep_history(
         };
         keeper.run(shutdown)
     });
+}
+
+/// Reads the meter of what failing services cost.
+fn charge(
+    machine: &Machine,
+    supervisor: &Supervisor,
+    bus: &Arc<dyn Bus>,
+    (meter, board): (&Arc<Meter>, &Arc<Board>),
+    costs: &watch::Sender<Arc<Costs>>,
+) {
+    meter.register(&machine.metrics);
+    let (meter, board, bus, clock) = (meter.clone(), board.clone(), bus.clone(), machine.clock);
+    let (costs, kind) = (
+        costs.subscribe(),
+        Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background },
+    );
+    supervisor.spawn("costs", kind, move |shutdown| {
+        let (meter, board, costs, signals) = (meter.clone(), board.clone(), costs.clone(), bus.signals());
+        meter::Watched { meter, board, clock, costs, signals }.run(shutdown)
+    });
+}
+
+/// Has questions to the history answered, if there is one.
+fn answer_for_history(
+    estate: &Estate,
+    machine: &Machine,
+    supervisor: &Supervisor,
+    costs: &watch::Sender<Arc<Costs>>,
+) -> Option<asked::Desk> {
+    let dir = estate.history.as_ref()?.dir.clone();
+    let (desk, clerk) = asked::open(dir, machine.clock, costs.subscribe());
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    supervisor.spawn_worker(machine.threads, "history-reader", 0, kind, move |shutdown| {
+        clerk.clone().run(shutdown)
+    });
+    Some(desk)
 }
 
 /// Makes the estate's checks, now or once there are any, on a thread of their own.
@@ -515,3 +560,6 @@ fn start_payload(estate: &Estate, roles: Roles) -> serde_json::Value {
         "roles": {"gateway": roles.gateway, "watch": roles.watch, "respond": roles.respond},
     })
 }
+
+#[cfg(test)]
+mod tests;
