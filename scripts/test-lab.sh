@@ -77,6 +77,8 @@ for n in $(seq 40); do
 done
 curl -fs http://127.0.0.1:9545/metrics >"$work/metrics.txt"
 promtool check metrics <"$work/metrics.txt" || die "promtool does not like /metrics; see $work/metrics.txt"
+SEAWALL_METRICS_TO=$PWD/$work/many.txt cargo test --locked --package seawall --lib ten_thousand_of_each
+promtool check metrics <"$work/many.txt" || die "promtool does not like the metrics of a large estate; see $work/many.txt"
 pass "promtool accepts $(grep -c '^# TYPE' "$work/metrics.txt") metrics"
 node scripts/check-queries.mjs "$work/metrics.txt" >"$work/queries.yml" || die "the dashboard or an alert asks for what is not there"
 promtool check rules packaging/prometheus/alerts.yml "$work/queries.yml" || die "promtool does not like a query"

@@ -70,6 +70,11 @@ impl HistoryError {
         }
     }
 
+    /// True if whoever asked had it given up.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Store(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted))
+    }
+
     /// True if trying again later may help.
     pub fn is_passing(&self) -> bool {
         match self {

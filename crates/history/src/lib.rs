@@ -31,12 +31,12 @@ pub use core::{
     budget::Budget,
     calendar::{Day, Grain, LocalDay, MAX_PERIOD_DAYS, Period, parse_time},
     coding::Damaged,
-    cost::{Assumption, Case, Cost, Credit, Penalty, Recovered, Slice, Terms, cost},
+    cost::{Assumption, Case, Cost, Slice, cost},
     sketch::{MAX_MICROS, Sketch},
     standing::{Maintenance, StatusTime},
     tally::{Outcome, Tally},
     timeline::{Downtime, Span},
-    week::{Estimate, WEEK_HOURS, WeekValue, hour_of_week},
+    week::{Estimate, WeekValue, hour_of_week},
 };
 
 /// The name of the history's file within its directory.
@@ -48,5 +48,5 @@ pub use fact::{
     MAX_WORD, Stretched, Window, Written,
 };
 pub use policy::Policy;
-pub use query::{LEARNED_WEEKS, MAX_PAGE_DAYS, MAX_POINTS, Page, PageRow, Point, Reader, Report, Worth};
+pub use query::{LEARNED_WEEKS, MAX_PAGE_DAYS, MAX_POINTS, Page, PageRow, Point, Reader, Report};
 pub use store::{History, MAX_COMPONENTS, MAX_PENDING, MAX_SILENCE_MS, MAX_WORDS, Tended};

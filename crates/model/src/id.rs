@@ -115,7 +115,8 @@ impl ComponentKind {
         }
     }
 
-    const ALL: [Self; 8] = [
+    /// All of them.
+    pub const ALL: [Self; 8] = [
         Self::Service,
         Self::Pool,
         Self::Upstream,

@@ -1,4 +1,10 @@
-//! `seawall history`: what was, for other tools.
+//! `seawall history`: what was, for people and for other tools.
+
+pub mod answer;
+mod ask;
+pub mod question;
+mod render;
+mod strip;
 
 use std::{
     fs,
@@ -16,10 +22,14 @@ use seawall_history::{
 };
 use seawall_model::Wall;
 
+pub use ask::{AskArgs, CostArgs, DowntimeArgs, PageArgs, ReportArgs, SeriesArgs, Sight, When, Which};
+
+use crate::estate::Surroundings;
+
 /// Progress is shown of what takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Reads the history: results, availability, who was affected
+/// Shows the history: days, months, series, downtimes and what they cost; writes it out for other tools
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub struct HistoryArgs {
@@ -31,6 +41,16 @@ pub struct HistoryArgs {
 /// The commands of `seawall history`.
 #[derive(Debug, Subcommand)]
 pub enum HistoryCommand {
+    /// Shows the last days of every component, one mark a day, and its availability
+    Page(PageArgs),
+    /// Shows a month of every component: availability, downtimes, latencies, who was affected
+    Report(ReportArgs),
+    /// Shows what the checks of a component say, step by step: latencies and failures
+    Series(SeriesArgs),
+    /// Shows when a component was down
+    Downtime(DowntimeArgs),
+    /// Shows what a time cost, by what the estate says services are worth, and all that was assumed
+    Cost(CostArgs),
     /// Writes the history out: a file each of days, hours, statuses, who was affected, and results
     ///
     /// Works on a history that is being written. What is counted by the hour or day counts where it begins; results are
@@ -76,6 +96,7 @@ pub enum ExportFormat {
     Parquet,
 }
 
+/// A time as it is written on the command line.
 fn time(text: &str) -> Result<Wall, String> {
     parse_time(text).ok_or_else(|| "write a day (2026-07-01), or a time (2026-07-01T12:00:00Z)".to_owned())
 }
@@ -110,19 +131,46 @@ impl HistoryFault {
     }
 }
 
-/// Runs the command. Gives the exit code; errors have been told of on `err`. `terminal` says whether progress can be
-/// shown there.
+/// What the command is run with.
+pub struct Scene<'a> {
+    /// What an estate is read with.
+    pub with: &'a Surroundings<'a>,
+    /// The time.
+    pub now: Wall,
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// What can be seen on it.
+    pub sight: Sight,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+    /// Progress can be shown on it.
+    pub terminal: bool,
+}
+
+/// Runs the command. Gives the exit code; errors have been told of on `err`.
 ///
 /// # Errors
 /// If `out` cannot be written.
-pub fn run(
-    args: &HistoryArgs,
+pub fn run(args: &HistoryArgs, scene: Scene<'_>) -> io::Result<u8> {
+    let Scene { with, now, out, sight, err, terminal } = scene;
+    let (ask, question) = match &args.command {
+        HistoryCommand::Export(export) => return run_export(export, now, out, err, terminal),
+        HistoryCommand::Page(args) => (&args.ask, args.question()),
+        HistoryCommand::Report(args) => (&args.ask, args.question()),
+        HistoryCommand::Series(args) => (&args.ask, args.question()),
+        HistoryCommand::Downtime(args) => (&args.ask, args.question()),
+        HistoryCommand::Cost(args) => (&args.ask, args.question()),
+    };
+    ask::run(ask, &question, with, now, sight, out, err)
+}
+
+fn run_export(
+    export: &ExportArgs,
     now: Wall,
     out: &mut dyn Write,
     err: &mut dyn Write,
     terminal: bool,
 ) -> io::Result<u8> {
-    let HistoryCommand::Export(export) = &args.command;
     match write_out(export, now, out, terminal) {
         Ok(()) => Ok(0),
         Err(HistoryFault::Output(error)) => Err(error),
@@ -203,10 +251,17 @@ mod tests {
 
     const NOON: Wall = Wall(1_774_785_600_000);
 
+    fn scene(args: &HistoryArgs, out: &mut Vec<u8>, err: &mut Vec<u8>) -> u8 {
+        let sight = Sight { colour: false, width: 80 };
+        crate::estate::tests::World::new(&[])
+            .with(|with| run(args, Scene { with, now: NOON, out, sight, err, terminal: false }))
+            .unwrap()
+    }
+
     fn export(words: &[&str]) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let line = Line::try_parse_from([&["history", "export"], words].concat()).unwrap();
-        let code = run(&line.args, NOON, &mut out, &mut err, false).unwrap();
+        let code = scene(&line.args, &mut out, &mut err);
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

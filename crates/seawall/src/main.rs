@@ -105,7 +105,10 @@ fn main() -> ExitCode {
         Command::History(args) => {
             let (now, terminal) =
                 (seawall_runtime::clock::Clock::system().wall(), io::stderr().is_terminal());
-            written(history::run(&args, now, out, &mut io::stderr(), terminal))
+            let (err, sight) = (&mut io::stderr(), history::Sight::of_stdout());
+            written(run::surroundings(&SystemDisk, |with| {
+                history::run(&args, history::Scene { with, now, out, sight, err, terminal })
+            }))
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "seawall", out);

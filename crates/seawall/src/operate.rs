@@ -170,11 +170,23 @@ pub fn run(ask: &Ask, order: &Order, with: &Surroundings<'_>, out: &mut dyn Writ
     }
 }
 
+/// Asks the daemon for what is at `path` of its admin listener. The error is one line, with its code.
+pub(crate) fn get(ask: &Ask, path: String, with: &Surroundings<'_>) -> Result<Value, String> {
+    exchanged(ask, (Method::GET, path, Bytes::new()), with).map_err(|error| error.to_string())
+}
+
 fn asked(ask: &Ask, order: &Order, with: &Surroundings<'_>) -> Result<Value, OperateError> {
+    exchanged(ask, request(order)?, with)
+}
+
+fn exchanged(
+    ask: &Ask,
+    (method, path, body): (Method, String, Bytes),
+    with: &Surroundings<'_>,
+) -> Result<Value, OperateError> {
     let estate = estate::load(&ask.estate, with)?;
     let at = ask.admin.unwrap_or(estate.admin);
     let silent = |why: String| OperateError::Silent { at, why };
-    let (method, path, body) = request(order)?;
     let mut rpc = Rpc::new(at);
     if let Some(token) = &estate.admin_token {
         rpc = rpc.with_token(token);

@@ -118,6 +118,21 @@ impl Daemon {
         }
     }
 
+    /// Waits until what stands at a path of the admin listener is so.
+    fn until_told(&self, path: &str, so: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let told = self.ask("GET", path, "", "");
+            if let Some((200, told)) = &told
+                && so(told)
+            {
+                return told.clone();
+            }
+            assert!(began.elapsed() < PATIENCE, "{path}: {told:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
         assert!(self.process.wait().unwrap().success());
@@ -157,6 +172,7 @@ fn what_comes_and_goes_is_noticed_and_remembered() {
         dir = "{}"
         [services.web]
         needs = {{ all = [] }}
+        value = "$60/m"
         [services.shop]
         needs = "service:web"
         [probes.web]
@@ -182,6 +198,29 @@ fn what_comes_and_goes_is_noticed_and_remembered() {
     let (_, probes) = daemon.ask("GET", "/v1/probes", "", "").unwrap();
     assert_eq!(probes["probes"][0]["outcome"], "down", "{probes:#}");
 
+    // What it costs is told while it lasts.
+    daemon.until_told("/v1/costs", |told| {
+        let web = &told["services"][0];
+        web["a_minute"]["likely"] == 6_000 && web["so_far"]["likely"].as_i64() > Some(0)
+    });
+    // And what was, as soon as it is written down.
+    let told =
+        daemon.until_told("/v1/history/downtime?component=service:web", |told| told["downtimes_in_all"] == 1);
+    assert_eq!(told["downtimes"][0]["cause"], "connect", "{told:#}");
+    daemon.until_told("/v1/history/cost?component=service:web", |told| {
+        told["totals"]["USD"]["likely"].as_i64() > Some(0)
+    });
+    let (status, told) = daemon.ask("GET", "/v1/history/page?days=0", "", "").unwrap();
+    assert_eq!((status, &told["code"]), (400, &json!("SW0465")));
+    let shown = Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(["history", "page", "--kind", "service", "--estate"])
+        .arg(&estate)
+        .env("WATCH_TEST_TOKEN", TOKEN)
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("service:web") && shown.contains('█'), "{shown}");
+
     // Another place finds it well: the two do not agree. Without the token nobody is listened to.
     let push = |token: &str, body: &str| daemon.ask("POST", "/v1/signals", token, body).unwrap();
     assert_eq!(push("none", &pushed(1, "ok")).0, 401);
@@ -199,6 +238,7 @@ fn what_comes_and_goes_is_noticed_and_remembered() {
         push(TOKEN, &pushed(seq, "ok"));
     });
     daemon.until("service:shop", "up", || ());
+    daemon.until_told("/v1/costs", |told| told["services"][0]["a_minute"]["likely"] == 0);
     daemon.stop();
 
     let out = dir.path().join("out");

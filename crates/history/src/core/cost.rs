@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 
 use seawall_model::{
     Status,
+    estate::{Credit, Recovered, Terms},
     units::{Currency, Money, Percent, show_duration},
 };
 
@@ -19,48 +20,6 @@ use super::{
 const BILLION: i128 = 1_000_000_000;
 /// Milliseconds of an hour.
 const HOUR: i128 = 3_600_000;
-
-/// A credit that customers are owed once availability is below a share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Credit {
-    /// Below which availability over the month, maintenance left out.
-    pub below: Percent,
-    /// How much in all, in minor units; not more on top of the credit before.
-    pub owed: i64,
-}
-
-/// A penalty that is owed for each downtime longer than so long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Penalty {
-    /// Longer than this, announced maintenance left out.
-    pub after: Duration,
-    /// How much, in minor units.
-    pub owed: i64,
-}
-
-/// Which share of what failed is done later all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recovered {
-    /// At least.
-    pub least: Percent,
-    /// Most likely.
-    pub likely: Percent,
-    /// At most.
-    pub most: Percent,
-}
-
-/// What a service's failure costs its owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
-    /// What all amounts are in.
-    pub currency: Currency,
-    /// What comes later.
-    pub recovered: Recovered,
-    /// Credits, of which the largest that applies is owed.
-    pub credits: Vec<Credit>,
-    /// Penalties, of which the largest that applies is owed for each downtime.
-    pub penalties: Vec<Penalty>,
-}
 
 /// A part of the time in question, within one hour of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

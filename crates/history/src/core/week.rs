@@ -1,10 +1,7 @@
 //! What an hour is worth, by the hour of the week.
 
 use jiff::tz::TimeZone;
-use seawall_model::Wall;
-
-/// Hours of a week.
-pub const WEEK_HOURS: usize = 168;
+use seawall_model::{Wall, estate::WEEK_HOURS};
 
 /// Three figures of one thing, in a currency's minor units (cents): what it is at least likely to be, what it most
 /// likely is, and what it may well be.
@@ -32,7 +29,9 @@ impl Estimate {
         }
     }
 
-    pub(crate) fn plus(self, other: Self) -> Self {
+    /// The sum.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         self.with(other, i64::saturating_add)
     }
 }

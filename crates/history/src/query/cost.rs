@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
-use seawall_model::{ComponentId, Wall, units::Currency};
+use seawall_model::{
+    ComponentId, Wall,
+    estate::{ServiceCost, WEEK_HOURS},
+    units::Currency,
+};
 
 use super::{Reader, affected, timeline};
 use crate::{
-    HistoryError, Period, WEEK_HOURS,
+    HistoryError, Period,
     core::{
         affected::AffectedTotal,
         amount::ONE,
         calendar::Grain,
-        cost::{Case, Cost, Slice, Terms, cost},
+        cost::{Case, Cost, Slice, cost},
         timeline::{Span, downtimes, spans, time},
         week::{WeekValue, hour_of_week},
     },
@@ -26,20 +30,13 @@ pub const LEARNED_WEEKS: i64 = 8;
 /// The longest time that a cost is worked out for, in hours: the longest month.
 const MAX_HOURS: usize = 24 * 31;
 
-/// What the hours of a week are worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Worth {
-    /// What is declared, in minor units of the currency, from Monday midnight on.
-    Declared(Box<[i64; WEEK_HOURS]>),
-    /// What the requests of the [`LEARNED_WEEKS`] weeks before were about.
-    Learned,
-}
-
 impl Reader {
-    /// What the time from `from` until `until` cost a service. Hours of the week are those of `zone`, and so is the
-    /// month that credits go by.
+    /// What the time from `from` until `until` cost a service.
     ///
-    /// What failed is told by the minutes of who was affected; where they are no longer kept, by the hours.
+    /// What failed is told by the requests of whoever `said` names, of the service itself if it names nobody: by the
+    /// minutes of who was affected; where they are no longer kept, by the hours; where nothing was counted, by how long
+    /// the service was down. Where it does not say what an hour is worth, that is learned from the [`LEARNED_WEEKS`]
+    /// weeks before.
     ///
     /// # Errors
     /// If the store cannot be read, or the time is longer than a month.
@@ -47,10 +44,9 @@ impl Reader {
         &self,
         service: &ComponentId,
         (from, until): (Wall, Wall),
-        terms: &Terms,
-        worth: &Worth,
-        zone: &TimeZone,
+        said: &ServiceCost,
     ) -> Result<Cost, HistoryError> {
+        let ServiceCost { terms, hours: worth, zone, requests } = said;
         let hours = Grain::Hour.slot(from.0)..Grain::Hour.slot_from(until.0);
         let count = usize::try_from(hours.end.saturating_sub(hours.start)).unwrap_or(0);
         if count > MAX_HOURS {
@@ -58,6 +54,10 @@ impl Reader {
         }
         let state = self.conn.unchecked_transaction()?;
         let id = known(&state, service)?;
+        let counted = match requests {
+            Some(other) => known(&state, other)?,
+            None => id,
+        };
         let month = month_of(from, zone);
         let (start, end) = (from.0.min(month.0), until.0.max(month.1));
         let known = match id {
@@ -67,12 +67,12 @@ impl Reader {
             }
             None => Vec::new(),
         };
-        let week = match (worth, id) {
-            (Worth::Declared(hours), _) => WeekValue::declared(hours),
-            (Worth::Learned, Some(id)) => learn(&state, id, hours.start, terms.currency, zone)?,
-            (Worth::Learned, None) => WeekValue::learned(&[]),
+        let week = match (worth, counted) {
+            (Some(hours), _) => WeekValue::declared(hours),
+            (None, Some(id)) => learn(&state, id, hours.start, terms.currency, zone)?,
+            (None, None) => WeekValue::learned(&[]),
         };
-        let traffic = match id {
+        let traffic = match counted {
             Some(id) => traffic(&state, id, from.0, until.0)?,
             None => BTreeMap::new(),
         };

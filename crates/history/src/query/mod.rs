@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use seawall_model::{ComponentId, Wall};
 
 pub(crate) use affected::at as affected_at;
-pub use cost::{LEARNED_WEEKS, Worth};
+pub use cost::LEARNED_WEEKS;
 pub use page::{MAX_PAGE_DAYS, Page, PageRow};
 pub use report::Report;
 pub use results::Kind;
@@ -27,6 +27,9 @@ use crate::{
     core::timeline::{Downtime, Span, downtimes, spans},
     store::{known, open_to_read},
 };
+
+/// Steps of SQLite's between two looks whether to give up: some tenths of a millisecond.
+const STEPS: i32 = 4_000;
 
 /// The history, to read. Each question is answered from one state of the store, with all batches written until then.
 #[derive(Debug)]
@@ -41,6 +44,18 @@ impl Reader {
     /// If there is none, or it is of a later version.
     pub fn open(path: &Path) -> Result<Self, HistoryError> {
         Ok(Self { conn: open_to_read(path)? })
+    }
+
+    /// Has questions given up (see [`HistoryError::is_stopped`]) once `stop` says so, which is asked every few thousand
+    /// steps of SQLite's. `None` lets them take as long as they take.
+    ///
+    /// # Errors
+    /// If the store cannot be set up so.
+    pub fn give_up_when(
+        &self,
+        stop: Option<impl FnMut() -> bool + Send + 'static>,
+    ) -> Result<(), HistoryError> {
+        Ok(self.conn.progress_handler(STEPS, stop)?)
     }
 
     /// Every component that the history knows, in order.

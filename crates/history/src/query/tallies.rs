@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use rusqlite::{Connection, OptionalExtension, params};
+use seawall_model::{ComponentId, Wall};
 
+use super::Reader;
 use crate::{
     HistoryError,
     core::{calendar::Grain, tally::Tally},
-    store::{gather, table},
+    store::{gather, known, table},
 };
 
 /// From so many components on, a table is read through instead of being looked into.
@@ -122,6 +124,29 @@ pub(super) fn between(
         each(conn, ids, grain, slots, |at, _, found| found.add_to(&mut sums[at]))?;
     }
     Ok(sums)
+}
+
+impl Reader {
+    /// What the results of components add up to between two times, in the order asked for, by whole hours of UTC: an
+    /// hour counts where it begins.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn tallies(
+        &self,
+        components: &[ComponentId],
+        from: Wall,
+        until: Wall,
+    ) -> Result<Vec<Tally>, HistoryError> {
+        let state = self.conn.unchecked_transaction()?;
+        let ids = components.iter().map(|c| known(&state, c)).collect::<Result<Vec<_>, _>>()?;
+        let mut order: Vec<u32> = ids.iter().flatten().copied().collect();
+        order.sort_unstable();
+        order.dedup();
+        let sums = between(&state, &order, from.0, until.0)?;
+        let of = |id: Option<u32>| id.and_then(|id| order.binary_search(&id).ok()).map(|at| sums[at].clone());
+        Ok(ids.into_iter().map(|id| of(id).unwrap_or_default()).collect())
+    }
 }
 
 /// What results of one component add up to, by slot; slots without any are not there.

@@ -8,10 +8,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Code, Node, Place, Problem, Problems};
+use super::{
+    Code, Node, Place, Problem, Problems,
+    choice::{refuse_word, schema_of_words},
+};
 use crate::{
     Name,
-    units::{Bytes, CostRate, InvalidUnit, Percent, Rate, parse_duration},
+    units::{Bytes, CostRate, Currency, InvalidUnit, Money, Percent, Rate, parse_duration},
 };
 
 /// A value that can be read from an estate, and can say what it may look like there.
@@ -209,6 +212,28 @@ quantity!(
     "a cost over time in quotes, as in `$120k/h`",
     r"^(\$|€|£|¥|(USD|EUR|GBP|JPY|CHF) ?)[0-9]+(\.[0-9]+)?[kMB]?/[smhd]$"
 );
+
+quantity!(
+    Money,
+    str::parse,
+    "an amount of money in quotes, as in `$50k`",
+    r"^-?(\$|€|£|¥|(USD|EUR|GBP|JPY|CHF) ?)[0-9]+(\.[0-9]+)?[kMB]?$"
+);
+
+impl Decode for Currency {
+    fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {
+        let codes = Self::ALL.map(Self::code);
+        let read = node.text().and_then(|text| Self::ALL.into_iter().find(|c| c.code() == text));
+        if read.is_none() {
+            refuse_word(node, &codes, problems);
+        }
+        read
+    }
+
+    fn schema() -> Value {
+        schema_of_words(&Self::ALL.map(Self::code))
+    }
+}
 
 impl Decode for Name {
     fn decode(node: Node<'_>, problems: &mut Problems) -> Option<Self> {

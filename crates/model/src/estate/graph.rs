@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{At, Code, Need, Place, Problem, Problems, RawProvider, RawService, RawTeam, Table};
+use super::{
+    At, Code, Need, Place, Problem, Problems, RawProvider, RawService, RawTeam, ServiceCost, Table, cost,
+};
 use crate::{
     ComponentId, ComponentKind, Name,
     units::{CostRate, Percent},
@@ -33,8 +35,10 @@ pub struct Team {
 pub struct Service {
     /// The team that owns it.
     pub owner: Option<Name>,
-    /// What an outage costs.
+    /// What an outage costs, as the estate puts it.
     pub value: Option<CostRate>,
+    /// What an outage costs, with all that is known of it.
+    pub cost: Option<ServiceCost>,
     /// The share of time it is to be up.
     pub objective: Option<Percent>,
 }
@@ -146,7 +150,7 @@ impl Graph {
     /// [`Graph::add_services`] says of it later stands.
     pub fn add_service(&mut self, name: &Name) {
         self.needs.insert(ComponentId::new(ComponentKind::Service, name), Need::All(Vec::new()));
-        let service = Service { owner: None, value: None, objective: None };
+        let service = Service { owner: None, value: None, cost: None, objective: None };
         self.services.insert(name.clone(), service);
     }
 
@@ -166,7 +170,8 @@ impl Graph {
             }
             let owner = raw.owner.as_ref().filter(|owner| self.team_is_known(owner, problems));
             let owner = owner.map(|o| o.value.clone());
-            let service = Service { owner, value: raw.value, objective: raw.objective };
+            let (value, cost) = (raw.value.map(|at| at.value), cost::validate(raw, self, problems));
+            let service = Service { owner, value, cost, objective: raw.objective };
             self.services.insert(name.clone(), service);
         }
         self.report_circles(services, problems);

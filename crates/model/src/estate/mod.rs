@@ -7,6 +7,7 @@
 
 mod choice;
 mod code;
+mod cost;
 mod decode;
 mod graph;
 mod needs;
@@ -19,6 +20,7 @@ mod source;
 mod suggest;
 
 pub use code::{Code, Severity};
+pub use cost::{Credit, Penalty, RawCost, Recovered, ServiceCost, Terms, WEEK_HOURS};
 pub use decode::{At, Decode, Table, schema_of_text};
 pub use graph::{Graph, Operator, Service, Team};
 pub use needs::{Need, RawNeed};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{At, Decode, Node, Problems, RawNeed};
+use super::{At, Decode, Node, Problems, RawCost, RawNeed};
 use crate::{
     Name, section,
     units::{CostRate, Percent, Rate},
@@ -71,7 +71,9 @@ section! {
         /// The team that owns it.
         owner: At<Name>, optional;
         /// What an outage costs.
-        value: CostRate, optional;
+        value: At<CostRate>, optional;
+        /// What else is known of what an outage costs.
+        cost: At<RawCost>, optional;
         /// The share of time it is to be up.
         objective: Percent, optional;
     }

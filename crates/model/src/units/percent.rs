@@ -9,6 +9,9 @@ use super::{InvalidUnit, Unfit, decimal::Decimal};
 pub struct Percent(u32);
 
 impl Percent {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+
     /// Steps in one percent.
     const STEPS: u32 = 10_000;
 

@@ -38,8 +38,10 @@ use tokio::{
 };
 
 use super::{
+    asked::{self, Desk},
     board::Board,
     cordon, heartbeats,
+    meter::Meter,
     modes::{self, Order},
     orders::Orders,
     probes::{Last, Section},
@@ -89,6 +91,9 @@ pub(super) struct Watching {
     pub(super) bus: Arc<dyn Bus>,
     /// Heartbeats of jobs.
     pub(super) beats: Arc<Beats>,
+    pub(super) meter: Arc<Meter>,
+    /// Where the history is asked, if there is one.
+    pub(super) desk: Option<Desk>,
 }
 
 impl Watching {
@@ -181,6 +186,11 @@ impl Admin {
             (&Method::GET, ["v1", "probes"]) => {
                 self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))
             }
+            (&Method::GET, ["v1", "costs"]) => self.watching(|watch| watch.meter.show()),
+            (&Method::GET, ["v1", "history", kind]) => match &self.watch {
+                Some(watch) => asked::answer(watch.desk.as_ref(), kind, request.uri().query()).await,
+                None => unwatched(),
+            },
             (&Method::POST, ["v1", "signals"]) => match (self.unproven(&request), &self.watch) {
                 (Some(refusal), _) => refusal,
                 (None, Some(watch)) => {
@@ -203,7 +213,8 @@ impl Admin {
             (
                 _,
                 ["healthz" | "readyz" | "metrics"]
-                | ["v1", "pools" | "tasks" | "journal" | "verdicts" | "probes"],
+                | ["v1", "pools" | "tasks" | "journal" | "verdicts" | "probes" | "costs"]
+                | ["v1", "history", _],
             ) => problem(StatusCode::METHOD_NOT_ALLOWED, "SW0223", "use GET here"),
             (
                 _,
@@ -214,7 +225,7 @@ impl Admin {
             _ => problem(
                 StatusCode::NOT_FOUND,
                 "SW0222",
-                "there is /healthz, /readyz, /metrics and, below /v1, pools, modes, verdicts, probes, signals, heartbeats, tasks, journal and explain",
+                "there is /healthz, /readyz, /metrics and, below /v1, pools, modes, verdicts, probes, costs, signals, heartbeats, history, tasks, journal and explain",
             ),
         }
     }

@@ -18,7 +18,7 @@ use seawall_runtime::metrics::Metrics;
 use serde_json::{Value, json};
 
 /// Components with a metric of their own. All are counted; the first in the order of their ids are told apart.
-const MAX_LABELS: usize = 10_000;
+pub(super) const MAX_LABELS: usize = 10_000;
 
 /// The verdicts as they stand.
 #[derive(Debug, Default)]
@@ -53,6 +53,11 @@ impl Board {
     /// All of them, in the order of ids.
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
         self.all().values().cloned().collect()
+    }
+
+    /// What is believed of each, in a word.
+    pub(super) fn statuses(&self) -> BTreeMap<ComponentId, Status> {
+        self.all().iter().map(|(id, verdict)| (id.clone(), verdict.status)).collect()
     }
 
     /// Those on components of a kind, or all, as operators are shown them.

@@ -4,6 +4,7 @@
 mod access;
 mod admin;
 mod alerts;
+mod asked;
 mod board;
 mod chains;
 mod cordon;
@@ -12,6 +13,7 @@ mod explain;
 mod heartbeats;
 mod history;
 mod journal;
+mod meter;
 mod modes;
 mod orders;
 mod plan;
@@ -50,9 +52,10 @@ use seawall_runtime::{
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::estate::{Estate, LoadError};
+use crate::estate::{Costs, Estate, LoadError};
 use admin::Admin;
 use board::Board;
+use meter::Meter;
 use orders::Orders;
 use probes::{Last, Probes};
 use records::{SOURCE, Scribe};
@@ -227,7 +230,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
     let plans = watch::Sender::new(plan::plan(&estate));
     let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
-    let (board, last) = (Arc::<Board>::default(), Arc::<Last>::default());
+    let (costs, mut desk) = (watch::Sender::new(Arc::new(estate.costs())), None);
+    let (board, last, meter) = (Arc::<Board>::default(), Arc::<Last>::default(), Arc::<Meter>::default());
     let beats = Arc::new(Beats::new(machine.clock.wall()));
     if roles.watch {
         // Subscribed before anything can publish, so that no verdict misses the first signals.
@@ -246,6 +250,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         board.register(&machine.metrics);
         keep_history(&estate, &machine, &supervisor, &bus, &board);
         tell_others(&estate, &machine, &supervisor, &bus, &board);
+        charge(&machine, &supervisor, &bus, (&meter, &board), &costs);
+        desk = answer_for_history(&estate, &machine, &supervisor, &costs);
         heartbeats::recall(&*state, &beats)?;
         let prober = Prober::new(machine.net.clone(), machine.clock);
         let prober = prober.hearing(beats.clone()).running(machine.programs.clone());
@@ -296,6 +302,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             probed: probed.subscribe(),
             bus: bus.clone(),
             beats,
+            meter,
+            desk,
         }),
         gateway: gateway.clone(),
         journal: journal.journal.clone(),
@@ -339,6 +347,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         gateway,
         plans,
         probes: probed,
+        costs,
         history: estate.history.clone(),
         scribe: scribe.clone(),
         watch,
@@ -444,6 +453,42 @@ fn tell_others(
             remote.run(shutdown)
         });
     }
+}
+
+/// Reads the meter of what failing services cost.
+fn charge(
+    machine: &Machine,
+    supervisor: &Supervisor,
+    bus: &Arc<dyn Bus>,
+    (meter, board): (&Arc<Meter>, &Arc<Board>),
+    costs: &watch::Sender<Arc<Costs>>,
+) {
+    meter.register(&machine.metrics);
+    let (meter, board, bus, clock) = (meter.clone(), board.clone(), bus.clone(), machine.clock);
+    let (costs, kind) = (
+        costs.subscribe(),
+        Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background },
+    );
+    supervisor.spawn("costs", kind, move |shutdown| {
+        let (meter, board, costs, signals) = (meter.clone(), board.clone(), costs.clone(), bus.signals());
+        meter::Watched { meter, board, clock, costs, signals }.run(shutdown)
+    });
+}
+
+/// Has questions to the history answered, if there is one.
+fn answer_for_history(
+    estate: &Estate,
+    machine: &Machine,
+    supervisor: &Supervisor,
+    costs: &watch::Sender<Arc<Costs>>,
+) -> Option<asked::Desk> {
+    let dir = estate.history.as_ref()?.dir.clone();
+    let (desk, clerk) = asked::open(dir, machine.clock, costs.subscribe());
+    let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
+    supervisor.spawn_worker(machine.threads, "history-reader", 0, kind, move |shutdown| {
+        clerk.clone().run(shutdown)
+    });
+    Some(desk)
 }
 
 /// Makes the estate's checks, now or once there are any, on a thread of their own.
@@ -578,3 +623,6 @@ fn start_payload(estate: &Estate, roles: Roles) -> serde_json::Value {
         "roles": {"gateway": roles.gateway, "watch": roles.watch, "respond": roles.respond},
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch as value};
 
 use super::{Load, access::Access, records::Scribe};
-use crate::estate::{AccessSection, Estate, LoadError, TelemetrySection};
+use crate::estate::{AccessSection, Costs, Estate, LoadError, TelemetrySection};
 
 /// Most errors of a refused estate that go into its record.
 const ERRORS_KEPT: usize = 8;
@@ -31,6 +31,8 @@ pub(super) struct Reloader {
     pub(super) plans: value::Sender<Plan>,
     /// Told of what is probed.
     pub(super) probes: value::Sender<Option<Arc<ProbesSection>>>,
+    /// Told of what services cost.
+    pub(super) costs: value::Sender<Arc<Costs>>,
     /// The history as it is kept.
     pub(super) history: Option<HistorySection>,
     pub(super) scribe: Scribe,
@@ -148,6 +150,7 @@ impl Reloader {
             tracing::warn!(%error, "the log level stays as it was");
         }
         self.plans.send_replace(super::plan::plan(&estate));
+        self.costs.send_replace(Arc::new(estate.costs()));
         // Checks under way would be given up, and kept connections closed.
         if !same_probes {
             self.probes.send_replace(probes);

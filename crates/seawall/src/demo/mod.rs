@@ -16,6 +16,7 @@ mod stage;
 mod tally;
 mod tour;
 mod truth;
+mod watched;
 
 use std::{
     ffi::OsString,
@@ -183,11 +184,11 @@ async fn play(args: &DemoArgs) -> Result<bool, DemoError> {
         false => show::plain(args.length.unwrap_or(TOUR), &mut stage, &mut seawall, &load).await,
     };
     let (tally, ended) = load.finish();
-    shown?;
+    let cost = shown?;
     ended?;
     let stopped = seawall.stop()?;
     let verified = records::verify(&seawall.journal)?;
-    say(&summary(&tally, &verified, stopped, &seawall));
+    say(&summary(&tally, &verified, stopped, &seawall, &cost));
     Ok(tally.flawless() && verified.ok && stopped)
 }
 
@@ -243,8 +244,8 @@ impl Seawall {
     async fn start(stage: &Stage, dir: &Path) -> Result<Self, DemoError> {
         let (gateway, admin) =
             doing("find free ports", free_address().and_then(|g| Ok((g, free_address()?))))?;
-        let (path, journal, log) = (dir.join(ESTATE), dir.join("journal"), dir.join("seawall.log"));
-        let text = estate::text(gateway, admin, &journal, |who| stage.provider_at(who));
+        let (path, journal, log) = (dir.join(ESTATE), dir.join(estate::JOURNAL), dir.join("seawall.log"));
+        let text = estate::text(gateway, admin, dir, |who| stage.provider_at(who));
         doing(format!("write {}", path.display()), std::fs::write(&path, text))?;
         let exe = doing("find this program", std::env::current_exe())?;
         let args = ["run".as_ref(), path.as_os_str()];
@@ -276,7 +277,13 @@ impl Seawall {
     }
 }
 
-fn summary(tally: &Tally, verified: &records::Verified, stopped: bool, seawall: &Seawall) -> String {
+fn summary(
+    tally: &Tally,
+    verified: &records::Verified,
+    stopped: bool,
+    seawall: &Seawall,
+    cost: &str,
+) -> String {
     let mut lines = tally.complaints.clone();
     if !stopped {
         lines.push(format!("Seawall did not stop in order; see {}", seawall.log.display()));
@@ -291,6 +298,7 @@ fn summary(tally: &Tally, verified: &records::Verified, stopped: bool, seawall: 
         short(tally.slowest()),
     ));
     lines.push(format!("journal: {}", verified.words));
+    lines.push(cost.to_owned());
     lines.push(format!("The records of what you saw: seawall log tail --dir {}", seawall.journal.display()));
     lines.join("\n")
 }

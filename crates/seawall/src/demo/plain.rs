@@ -14,20 +14,26 @@ pub(super) fn line(scene: &Scene) -> String {
         None => "journal ?".to_owned(),
     };
     format!(
-        "{:>3}s  {:>4}/s  failed {}  wrong {}  p99 {:>7} | {} | {journal}",
+        "{:>3}s  {:>4}/s  failed {}  wrong {}  p99 {:>7} | {} | {journal} | through Seawall {} | alone {}",
         scene.elapsed.as_secs(),
         tally.last_second().requests,
         tally.failed,
         tally.wrong,
         short(tally.quantile(0.99)),
         upstreams.join(" | "),
+        scene.watched.cost(true),
+        scene.watched.cost(false),
     )
 }
 
 fn upstream(scene: &Scene, who: Who) -> String {
     let deed = scene.deeds[who as usize].map(|fault| format!(" ({})", fault.state())).unwrap_or_default();
+    let (checked, p95) = (scene.watched.checked(who), scene.p95(who));
     match scene.upstream(who) {
-        Some(u) => format!("{who}{deed} {} {:.0}%", u.standing().1, scene.shares[who as usize] * 100.0),
+        Some(u) => {
+            let share = scene.shares[who as usize] * 100.0;
+            format!("{who}{deed} {} {share:.0}% probe {checked} p95 {p95}", u.standing().1)
+        }
         None => format!("{who}{deed} ?"),
     }
 }

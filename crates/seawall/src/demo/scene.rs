@@ -6,6 +6,7 @@ use super::{
     seen::{Journal, Pool, Upstream},
     stage::{Deeds, Fault, Who, refusal},
     tally::Tally,
+    watched::Watched,
 };
 
 /// One moment of the demo.
@@ -21,6 +22,8 @@ pub(super) struct Scene {
     pub(super) pool: Option<Pool>,
     /// Each provider's share of the attempts of the last seconds, in the order of [`Who::ALL`].
     pub(super) shares: [f64; 3],
+    /// What Seawall watches and believes, and what failing costs.
+    pub(super) watched: Watched,
     /// What Seawall says of the journal.
     pub(super) journal: Option<Journal>,
     /// The newest records, oldest first, each in one line.
@@ -35,6 +38,11 @@ impl Scene {
     /// What Seawall says of a provider's upstream.
     pub(super) fn upstream(&self, who: Who) -> Option<&Upstream> {
         self.pool.as_ref()?.upstreams.iter().find(|u| u.name == who.upstream())
+    }
+
+    /// The 95 % latency of the checks of a provider.
+    pub(super) fn p95(&self, who: Who) -> String {
+        self.watched.p95_us(who).map_or("-".to_owned(), |us| short(Duration::from_micros(us)))
     }
 
     /// What might be tried next.

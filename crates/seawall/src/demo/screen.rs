@@ -1,7 +1,5 @@
 //! The live view: one screen that shows what was done, what Seawall makes of it, and what the clients see.
 
-use std::time::Duration;
-
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
@@ -18,10 +16,11 @@ use super::{
 
 /// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
-    let [title, upstreams, middle, news, keys] = Layout::vertical([
+    let [title, upstreams, costs, middle, news, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(6),
-        Constraint::Min(9),
+        Constraint::Length(3),
+        Constraint::Min(8),
         Constraint::Length(4),
         Constraint::Length(2),
     ])
@@ -30,6 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: &Scene) {
         Layout::horizontal([Constraint::Percentage(42), Constraint::Percentage(58)]).areas(middle);
     draw_title(frame, title, scene);
     draw_upstreams(frame, upstreams, scene);
+    draw_costs(frame, costs, scene);
     draw_clients(frame, clients, scene);
     draw_journal(frame, journal, scene);
     draw_news(frame, news, scene);
@@ -57,10 +57,10 @@ fn draw_upstreams(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
         Constraint::Min(22),
         Constraint::Length(7),
         Constraint::Length(7),
-        Constraint::Length(9),
+        Constraint::Length(8),
         Constraint::Length(9),
     ];
-    let header = Row::new(["provider", "you did", "Seawall says", "head", "share", "mean", "failures"]).dim();
+    let header = Row::new(["provider", "you did", "Seawall says", "head", "share", "probe", "p95"]).dim();
     frame.render_widget(
         Table::new(rows, widths).header(header).block(Block::bordered().title(" upstreams ")),
         area,
@@ -81,13 +81,33 @@ fn upstream_row(scene: &Scene, who: Who) -> Row<'static> {
                 Span::styled(words, colour(standing)),
                 upstream.head.as_ref().map_or(String::new(), |head| head.number.to_string()).into(),
                 format!("{:.0} %", scene.shares[who as usize] * 100.0).into(),
-                short(Duration::from_micros(upstream.latency_us.mean)).into(),
-                format!("{}/{}", upstream.failures, upstream.attempts).into(),
+                checked(scene.watched.checked(who)),
+                scene.p95(who).into(),
             ]
         }
     };
     let row = Row::new(cells);
     if scene.picked == who { row.add_modifier(Modifier::BOLD) } else { row }
+}
+
+fn checked(outcome: &str) -> Span<'static> {
+    let colour = match outcome {
+        "up" => Color::Green,
+        "down" => Color::Red,
+        _ => Color::Yellow,
+    };
+    Span::styled(outcome.to_owned(), colour)
+}
+
+/// What a fault costs whoever has Seawall, and whoever has not; and the worst verdict.
+fn draw_costs(frame: &mut Frame<'_>, area: Rect, scene: &Scene) {
+    let (down, all) = scene.watched.alone_down();
+    let lines = vec![
+        Line::from(format!(" through Seawall     {}", scene.watched.cost(true))),
+        Line::from(format!(" alone, {down} of {all} down  {}", scene.watched.cost(false))),
+        Line::from(format!(" {}", scene.watched.worst())).dim(),
+    ];
+    frame.render_widget(Paragraph::new(lines), area);
 }
 
 fn colour(standing: Standing) -> Style {
@@ -156,11 +176,16 @@ fn draw_keys(frame: &mut Frame<'_>, area: Rect) {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::time::Duration;
+
     use ratatui::{Terminal, backend::TestBackend};
     use serde_json::json;
 
     use super::*;
-    use crate::demo::tally::{Ending, Tally};
+    use crate::demo::{
+        tally::{Ending, Tally},
+        watched::{Watched, tests::watched},
+    };
 
     /// A frozen A in the middle of a run.
     pub(in crate::demo) fn scene() -> Scene {
@@ -184,6 +209,7 @@ pub(super) mod tests {
             deeds: [Some(Fault::Freeze), None, None],
             shares: [0.0, 0.52, 0.48],
             pool: serde_json::from_value(pool).unwrap(),
+            watched: watched(),
             journal: serde_json::from_value(json!({"state": "healthy", "size": 12})).unwrap(),
             records: vec!["10 start".into(), "11 breaker upstream:chain/a ejected, hang".into()],
             picked: Who::A,
@@ -200,7 +226,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_tiny_terminal_and_a_silent_seawall_are_no_reason_to_panic() {
-        let bare = Scene { pool: None, journal: None, records: Vec::new(), ..scene() };
+        let bare =
+            Scene { pool: None, journal: None, records: Vec::new(), watched: Watched::default(), ..scene() };
         for (width, height) in [(1, 1), (20, 5), (200, 60)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|frame| draw(frame, &bare)).unwrap();

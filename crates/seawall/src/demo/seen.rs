@@ -45,9 +45,7 @@ pub(super) struct Upstream {
     pub(super) fresh: Option<bool>,
     pub(super) head: Option<Head>,
     pub(super) breakers: Vec<Breaker>,
-    pub(super) latency_us: Latency,
     pub(super) attempts: u64,
-    pub(super) failures: u64,
 }
 
 /// The breaker of one upstream and method class.
@@ -57,13 +55,6 @@ pub(super) struct Breaker {
     pub(super) class: String,
     pub(super) state: String,
     pub(super) cause: Option<String>,
-}
-
-/// How long an upstream's answers take.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Latency {
-    pub(super) mean: u64,
 }
 
 /// The answer of `/v1/journal`, as far as the demo shows it.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use ratatui::{
     DefaultTerminal,
     crossterm::{
@@ -24,6 +25,7 @@ use super::{
     seen::{Journal, Pool, Pools, Standing},
     stage::{Fault, Stage, Who, refusal},
     tour::{Step, Tour},
+    watched::{self, Watched},
 };
 
 /// How often keys and the clock are looked at.
@@ -43,7 +45,7 @@ pub(super) async fn live(
     stage: &mut Stage,
     seawall: &mut Seawall,
     load: &Load,
-) -> Result<(), DemoError> {
+) -> Result<String, DemoError> {
     // From here on a panic restores the terminal too.
     let terminal = doing("use the terminal", ratatui::try_init())?;
     let ended = Show::new(stage, seawall, load, 8).on_terminal(length, terminal).await;
@@ -57,7 +59,7 @@ pub(super) async fn plain(
     stage: &mut Stage,
     seawall: &mut Seawall,
     load: &Load,
-) -> Result<(), DemoError> {
+) -> Result<String, DemoError> {
     Show::new(stage, seawall, load, 3).in_lines(length).await
 }
 
@@ -73,6 +75,7 @@ struct Show<'a> {
     untold: Option<String>,
     records: Vec<String>,
     attempts: Attempts,
+    watched: Watched,
     /// What Seawall last said of the pool.
     pool: Option<Pool>,
 }
@@ -100,6 +103,7 @@ impl<'a> Show<'a> {
             untold: None,
             records,
             attempts: Attempts::over(pictures),
+            watched: Watched::default(),
             pool: None,
         }
     }
@@ -108,7 +112,7 @@ impl<'a> Show<'a> {
         mut self,
         length: Option<Duration>,
         mut terminal: DefaultTerminal,
-    ) -> Result<(), DemoError> {
+    ) -> Result<String, DemoError> {
         // Not every terminal has a second screen that comes up empty.
         doing("clear the terminal", execute!(io::stdout(), Clear(ClearType::All)))?;
         let mut tick = tokio::time::interval(TICK);
@@ -120,7 +124,7 @@ impl<'a> Show<'a> {
             }
             while let Some(key) = doing("read the keyboard", pressed())? {
                 match key {
-                    Key::Quit => return Ok(()),
+                    Key::Quit => return Ok(self.bill()),
                     Key::Pick(who) => self.picked = who,
                     Key::Break(fault) => self.break_(self.picked, fault).await?,
                     Key::Heal => self.heal(self.picked).await?,
@@ -138,10 +142,10 @@ impl<'a> Show<'a> {
                 break;
             }
         }
-        Ok(())
+        Ok(self.bill())
     }
 
-    async fn in_lines(mut self, length: Duration) -> Result<(), DemoError> {
+    async fn in_lines(mut self, length: Duration) -> Result<String, DemoError> {
         let (mut tour, mut due, mut waited) = (Tour::of(length), None, Duration::ZERO);
         let mut tick = tokio::time::interval(TICK);
         let mut stop = doing("wait for signals", signal(SignalKind::terminate()))?;
@@ -171,14 +175,23 @@ impl<'a> Show<'a> {
                 say(&format!("-- {told}"));
             }
             if n % TICKS_A_SECOND == 0 {
-                say(&plain::line(&self.scene().await));
+                let before = self.watched.clone();
+                let scene = self.scene().await;
+                self.watched.changes(&before).iter().for_each(|change| say(&format!("-- {change}")));
+                say(&plain::line(&scene));
             }
             self.check_children()?;
             if self.began.elapsed() >= length + waited {
                 break;
             }
         }
-        Ok(())
+        Ok(self.bill())
+    }
+
+    /// What all of it cost, as Seawall said last.
+    fn bill(&self) -> String {
+        let (through, alone) = (self.watched.cost(true), self.watched.cost(false));
+        format!("cost: through Seawall {through}; on one provider alone {alone}")
     }
 
     async fn break_(&mut self, who: Who, fault: Fault) -> Result<(), DemoError> {
@@ -228,7 +241,10 @@ impl<'a> Show<'a> {
     }
 
     async fn scene(&mut self) -> Scene {
-        let (pool, journal) = self.told().await;
+        let (pool, journal, watched) = self.told().await;
+        if watched.is_told() {
+            self.watched = watched;
+        }
         let tally = self.load.tally();
         let news = self.refused.map_or_else(|| self.since.news(&tally), str::to_owned);
         let attempts =
@@ -241,6 +257,7 @@ impl<'a> Show<'a> {
             deeds: self.stage.deeds(),
             pool,
             shares,
+            watched: self.watched.clone(),
             journal,
             records: self.records.clone(),
             picked: self.picked,
@@ -249,14 +266,18 @@ impl<'a> Show<'a> {
     }
 
     /// What Seawall says of itself now.
-    async fn told(&self) -> (Option<Pool>, Option<Journal>) {
-        let both = async {
-            tokio::join!(self.seawall.admin.get("/v1/pools"), self.seawall.admin.get("/v1/journal"))
-        };
-        let Ok((pools, journal)) = tokio::time::timeout(TELLING, both).await else { return (None, None) };
+    async fn told(&self) -> (Option<Pool>, Option<Journal>, Watched) {
+        let admin = &self.seawall.admin;
+        // Each for itself: a disk that keeps the history from answering hides nothing else.
+        let both = async { tokio::join!(admin.get("/v1/pools"), admin.get("/v1/journal")) };
+        let watched = join_all(watched::PATHS.map(|path| tokio::time::timeout(TELLING, admin.get(path))));
+        let (both, watched) = tokio::join!(tokio::time::timeout(TELLING, both), watched);
+        let mut watched = watched.into_iter().map(|told| told.ok().and_then(Result::ok));
+        let watched = Watched::read([(); 4].map(|()| watched.next().flatten()));
+        let Ok((pools, journal)) = both else { return (None, None, watched) };
         let pool =
             pools.ok().and_then(|v| serde_json::from_value::<Pools>(v).ok()).and_then(|mut p| p.pools.pop());
-        (pool, journal.ok().and_then(|v| serde_json::from_value(v).ok()))
+        (pool, journal.ok().and_then(|v| serde_json::from_value(v).ok()), watched)
     }
 }
 

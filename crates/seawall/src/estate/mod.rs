@@ -7,18 +7,24 @@ mod root;
 mod secrets;
 mod telemetry;
 
-use std::{env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
+use std::{collections::BTreeMap, env::VarError, io, net::SocketAddr, path::Path, path::PathBuf};
 
 use seawall_gateway::estate::GatewaySection;
 use seawall_history::estate::HistorySection;
 use seawall_journal::estate::JournalSection;
-use seawall_model::{Name, Secret, estate::Graph};
+use seawall_model::{
+    ComponentId, ComponentKind, Name, Secret,
+    estate::{Graph, ServiceCost},
+};
 use seawall_probe::estate::ProbesSection;
 use seawall_runtime::disk::Disk;
 
 pub use report::Report;
 pub use root::{LogFormat, LogLevel, schema};
 pub use telemetry::{AccessSection, Collector, TelemetrySection};
+
+/// What the failure of services costs.
+pub type Costs = BTreeMap<ComponentId, ServiceCost>;
 
 /// An estate that can be run.
 #[derive(Debug)]
@@ -49,6 +55,28 @@ pub struct Estate {
     pub digest: String,
     /// Warnings.
     pub report: Report,
+}
+
+impl Estate {
+    /// What the failure of services costs, each with whose requests tell what failed: those of the pool that the estate
+    /// names, or of the one pool that is all the service needs, where it counts them and nothing else speaks about the
+    /// service.
+    pub fn costs(&self) -> Costs {
+        let one_pool = |id: &ComponentId| {
+            let probed = self.probes.iter().flat_map(|section| &section.probes).any(|probe| probe.of == *id);
+            let [only] = self.graph.needs(id)?.components()[..] else { return None };
+            let mut pools = self.gateway.iter().flat_map(|gateway| &gateway.pools);
+            let counts = pools.any(|pool| pool.affected.is_some() && pool.component() == *only);
+            (counts && !probed).then(|| only.clone())
+        };
+        let costs = self.graph.services.iter().filter_map(|(name, service)| {
+            let id = ComponentId::new(ComponentKind::Service, name);
+            let mut cost = service.cost.clone()?;
+            cost.requests = cost.requests.or_else(|| one_pool(&id));
+            Some((id, cost))
+        });
+        costs.collect()
+    }
 }
 
 /// How to log.

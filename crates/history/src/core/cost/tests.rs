@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use seawall_model::Wall;
 
 use super::*;
-use crate::core::week::WEEK_HOURS;
+use seawall_model::estate::{Penalty, WEEK_HOURS};
 
 fn terms() -> Terms {
     let percent = |text: &str| text.parse().unwrap();
