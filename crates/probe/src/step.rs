@@ -4,6 +4,7 @@ mod connect;
 pub(crate) mod dns;
 pub(crate) mod evm;
 pub(crate) mod http;
+pub(crate) mod journey;
 mod link;
 mod notes;
 pub(crate) mod socket;

@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
+use seawall_rules::Rule;
 use serde_json::Value;
 
 use super::fault::Fault;
@@ -22,6 +23,10 @@ pub struct Expect {
     pub answers: Vec<String>,
     /// Oldest that the newest block of a chain may be.
     pub head_age: Option<Duration>,
+    /// Conditions on all that was found, judged last, in their order ([`assert`](super::assert)).
+    pub rules: Vec<Rule>,
+    /// The body is held all the same: something is taken from it.
+    pub held: bool,
 }
 
 /// A value at a place in a JSON document (RFC 6901).
@@ -84,7 +89,8 @@ impl fmt::Display for Statuses {
 impl Expect {
     /// True if the body is looked at, and so has to be held.
     pub fn wants_body(&self) -> bool {
-        self.contains.is_some() || self.json.is_some()
+        let reads = |rule: &Rule| rule.names("body") || rule.names("json");
+        self.held || self.contains.is_some() || self.json.is_some() || self.rules.iter().any(reads)
     }
 
     /// Judges an HTTP answer: its status and, where it is looked at, the part of its body that was held.

@@ -1,12 +1,15 @@
 //! What to check, what was found and what is wrong with it: no clock, no network.
 
 pub mod answer;
+pub mod assert;
 pub mod certificate;
 pub mod check;
+pub mod cookies;
 pub mod dns;
 pub mod evm;
 pub mod expect;
 pub mod fault;
+pub mod journey;
 pub mod own;
 pub mod report;
 pub mod schedule;

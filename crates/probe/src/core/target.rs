@@ -11,6 +11,8 @@ use http::Uri;
 use seawall_model::Secret;
 use seawall_runtime::net::Endpoint;
 
+use super::journey::Journey;
+
 /// Longest target, in bytes.
 pub const MAX_TARGET: usize = 4 * 1024;
 /// Length from which a part of a path or query looks like a key, in characters.
@@ -39,6 +41,8 @@ pub enum Target {
     Postgres(Endpoint),
     /// `nats://`: a NATS server's greeting and `PING`.
     Nats(Endpoint),
+    /// Requests one after another; only an estate declares them.
+    Journey(Arc<Journey>),
 }
 
 /// An HTTP URL taken apart. Path and query may hold a key.
@@ -221,6 +225,7 @@ impl Target {
             (Self::Redis(_), true) => "rediss",
             (Self::Postgres(_), _) => "postgres",
             (Self::Nats(_), _) => "nats",
+            (Self::Journey(_), _) => "journey",
         }
     }
 
@@ -231,6 +236,7 @@ impl Target {
             Self::Tcp(to) | Self::Tls(to) | Self::Smtp(to) => Some(to),
             Self::Redis(to) | Self::Postgres(to) | Self::Nats(to) => Some(to),
             Self::Dns(question) => question.resolver.as_ref(),
+            Self::Journey(journey) => journey.target()?.endpoint(),
         }
     }
 
@@ -239,7 +245,7 @@ impl Target {
         match self {
             Self::Http(url) | Self::Evm(url) | Self::WebSocket(url) => Some(url),
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => None,
-            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => None,
+            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) | Self::Journey(_) => None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The probes' section of the estate, validated.
 
+mod assert;
 mod expect;
 mod headers;
+mod journey;
 pub mod raw;
 mod target;
 mod validate;

@@ -11,12 +11,14 @@ use seawall_model::{
 };
 
 use super::{
-    ProbeSection, ProbesSection, WatchSection, expect,
+    ProbeSection, ProbesSection, WatchSection, assert, expect,
     headers::RawHeaders,
-    raw::{RawProbe, RawWatch},
+    journey,
+    raw::{RawJourney, RawProbe, RawWatch},
     target::{resolver, target},
 };
 use crate::core::{
+    assert::names,
     check::Check,
     schedule::Bounds,
     target::{RecordKind, Target},
@@ -29,15 +31,15 @@ const MAX_ANCHORS: usize = 16;
 /// Most other places that check.
 const MAX_REMOTE: usize = 32;
 /// As many results on end as may be waited for.
-const RUNS: (u32, u32) = (1, 100);
+pub(super) const RUNS: (u32, u32) = (1, 100);
 /// Longest body of a request, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 /// Most protocols that are offered.
 const MAX_ALPN: usize = 8;
 /// How often a probe may be made.
-const EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
+pub(super) const EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
 /// How long a check may take.
-const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
+pub(super) const TIMEOUT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(120));
 /// As many checks as may be under way.
 const CONCURRENCY: (u32, u32) = (1, 100_000);
 
@@ -46,6 +48,7 @@ const CONCURRENCY: (u32, u32) = (1, 100_000);
 /// `None` if something is wrong; why has been reported. `Some(None)` if there are no probes.
 pub fn validate(
     probes: &Table<RawProbe>,
+    journeys: &Table<RawJourney>,
     watch: &RawWatch,
     graph: &Graph,
     resolve: &Resolve<'_>,
@@ -60,7 +63,10 @@ pub fn validate(
     let judged: Vec<_> =
         probes.iter().filter_map(|(name, at)| probe(name, &at.value, graph, resolve, problems)).collect();
     let whole = (judged.len() == probes.len()).then_some(judged);
-    let (probes, watch) = (whole?, watch?);
+    let journeys = journey::validate(probes, journeys, graph, resolve, problems);
+    let (mut probes, watch) = (whole?, watch?);
+    probes.extend(journeys?);
+    probes.sort_by(|a, b| a.name.cmp(&b.name));
     Some((!probes.is_empty()).then_some(ProbesSection { probes, watch }))
 }
 
@@ -153,6 +159,7 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
     let before = problems.errors();
     unused(raw, &target, problems);
     let expect = expect::validate(raw.expect.as_ref(), &target, problems);
+    let rules = assert::validate(&raw.assert, &names(&target, raw.fresh), problems);
     let headers = raw.headers.as_ref().map(|at| RawHeaders::validate(at, resolve, problems));
     let resolver = raw.resolver.as_ref().map(|at| resolver(at, problems));
     let method = raw.method.as_ref().map(|at| method(at, problems));
@@ -187,6 +194,7 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
     let mut check = Check::new(target);
     check.fresh = raw.fresh;
     check.expect = expect?;
+    check.expect.rules = rules?;
     check.headers = headers.unwrap_or_else(|| Some(http::HeaderMap::new()))?;
     check.resolver = match resolver {
         Some(resolver) => Some(resolver?),
@@ -220,11 +228,11 @@ fn unused(raw: &RawProbe, target: &Target, problems: &mut Problems) {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<ComponentId> {
+pub(super) fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<ComponentId> {
     let known = at.value.parse::<ComponentId>().ok().filter(|id| graph.contains(id));
     if known.is_none() {
         let message = format!("unknown component {}", problems.quote(&at.value, at.place));
@@ -237,7 +245,7 @@ fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<
     known
 }
 
-fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
+pub(super) fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
     let read = Method::from_bytes(at.value.as_bytes()).ok().filter(|m| *m != Method::CONNECT);
     if read.is_none() {
         let message = format!("{} is no method of a request", problems.quote(&at.value, at.place));
@@ -249,7 +257,7 @@ fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
 }
 
 /// The value, if it lies within the bounds; else reports what they are.
-fn within<T: PartialOrd + Copy>(
+pub(super) fn within<T: PartialOrd + Copy>(
     at: At<T>,
     (least, most): (T, T),
     key: &str,

@@ -34,7 +34,9 @@ pub(crate) async fn check(
     if !facts.cut {
         keep(check, kept, link);
     }
-    check.expect.judge(facts.status, &read.held)
+    let judged = check.expect.judge(facts.status, &read.held);
+    notes.answer.body = read.held;
+    judged
 }
 
 /// Keeps a connection for the next time, if the check is not to be made afresh.
@@ -94,7 +96,9 @@ async fn body(
     let mut facts = HttpFacts { version, status, bytes: 0, cut: false };
     // Noted already, for the case that the body does not end.
     notes.report.http = Some(facts);
-    let read = link.body(answer.into_body(), hold).await?;
+    let (head, body) = answer.into_parts();
+    notes.answer.headers = head.headers;
+    let read = link.body(body, hold).await?;
     notes.end();
     facts.bytes = read.bytes;
     facts.cut = read.cut;

@@ -37,7 +37,7 @@ use tokio::{
 
 use super::{
     board::Board,
-    cordon,
+    cordon, maintenance,
     modes::{self, Order},
     orders::Orders,
     probes::{Last, Section},
@@ -162,7 +162,8 @@ impl Admin {
                 }
             }
             (&Method::GET, ["v1", "verdicts"]) => {
-                self.watching(|watch| json!({"verdicts": watch.board.show(None)}))
+                let announced = maintenance::show(&self.plans.borrow().maintenance, self.scribe.clock.wall());
+                self.watching(|watch| json!({"verdicts": watch.board.show(None), "maintenance": announced}))
             }
             (&Method::GET, ["v1", "probes"]) => {
                 self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))

@@ -9,6 +9,7 @@ mod customers;
 mod explain;
 mod history;
 mod journal;
+mod maintenance;
 mod modes;
 mod orders;
 mod plan;
@@ -28,6 +29,7 @@ use std::{
 };
 
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
+use seawall_health::Plan;
 use seawall_journal::{Entropy, OpenError};
 use seawall_model::RecordKind;
 use seawall_probe::Prober;
@@ -220,7 +222,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
-    let plans = watch::Sender::new(plan::plan(&estate));
+    let plans = watch::Sender::new(plan::plan(&estate, machine.clock.wall()));
+    let announced = watch::Sender::new(Arc::<[_]>::from(estate.maintenance.as_slice()));
     let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
     let (board, last) = (Arc::<Board>::default(), Arc::<Last>::default());
     if roles.watch {
@@ -238,7 +241,11 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             async move { verdicts.lock().await.run(shutdown).await }
         });
         board.register(&machine.metrics);
-        keep_history(&estate, &machine, &supervisor, &bus, &board);
+        let (renewed, known, clock) = (plans.clone(), announced.subscribe(), machine.clock);
+        supervisor.spawn("maintenance", background, move |shutdown| {
+            maintenance::renew(renewed.clone(), known.clone(), clock, shutdown)
+        });
+        keep_history(&estate, &machine, &supervisor, &bus, &board, &plans);
         probe(&machine, &supervisor, &bus, &last, probed.subscribe());
     }
     if let Some(neighbours) = neighbours {
@@ -327,6 +334,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         load,
         gateway,
         plans,
+        announced,
         probes: probed,
         history: estate.history.clone(),
         scribe: scribe.clone(),
@@ -367,9 +375,11 @@ fn keep_history(
     supervisor: &Supervisor,
     bus: &Arc<dyn Bus>,
     board: &Arc<Board>,
+    plans: &watch::Sender<Plan>,
 ) {
     let Some(section) = estate.history.clone() else { return };
     let (clock, disk, bus, board) = (machine.clock, machine.disk.clone(), bus.clone(), board.clone());
+    let plans = plans.subscribe();
     let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Journal };
     supervisor.spawn_worker(machine.threads, "history", 0, kind, move |shutdown| {
         let keeper = history::Keeper {
@@ -378,6 +388,7 @@ fn keep_history(
             clock,
             disk: disk.clone(),
             board: board.clone(),
+            plans: plans.clone(),
             signals: bus.signals(),
             verdicts: bus.verdicts(),
         };

@@ -123,7 +123,7 @@ impl Last {
                 "target": probe.check.target.to_string(),
                 "every_ms": probe.every.as_millis() as u64,
                 "outcome": last.map(|report| report.outcome().as_str()),
-                "why": last.and_then(|report| report.fault.as_ref()).map(ToString::to_string),
+                "why": last.and_then(Report::why),
                 "cure": last.and_then(|report| report.fault.as_ref()).map(|fault| fault.cure()),
                 "last": last,
             })

@@ -11,8 +11,10 @@ use seawall_model::{
     section,
     units::Percent,
 };
-use seawall_probe::estate::raw::{RawProbe, RawWatch};
+use seawall_probe::estate::raw::{RawJourney, RawProbe, RawWatch};
 use serde_json::{Value, json};
+
+use super::maintenance::RawMaintenance;
 
 section! {
     /// An estate: everything you run and depend on.
@@ -43,10 +45,14 @@ section! {
         pools: Table<RawPool>, default({});
         /// What is checked again and again.
         probes: Table<RawProbe>, default({});
+        /// Requests one after another, made again and again.
+        journeys: Table<RawJourney>, default({});
         /// What holds for all probes.
         watch: At<RawWatch>, optional;
         /// The history; not kept if this is absent.
         history: At<RawHistory>, optional;
+        /// Work that is announced.
+        maintenance: Vec<At<RawMaintenance>>, default([]);
     }
 }
 
