@@ -46,9 +46,11 @@ impl Engine {
     /// What is thought of a component now, by what is told of those that it is judged by.
     pub(crate) fn opinion(&self, node: u32, now: Wall, words: &mut Words<'_>) -> Opinion {
         let place = &self.layout.nodes[node as usize];
-        let window = place.windows.iter().find(|(from, until)| *from <= now && now < *until);
-        if let Some((_, until)) = window {
-            words.say(format_args!("in maintenance until {}; ", time_of_day(*until)));
+        let window = place.window(now);
+        if let Some(work) = window {
+            let because = if work.reason.is_empty() { "" } else { ": " };
+            let until = time_of_day(work.until);
+            words.say(format_args!("in maintenance until {until}{because}{}; ", work.reason));
         }
         let opinion = match &place.kind {
             Kind::Leaf => self.own(node, now, words).unwrap_or_else(|| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use seawall_model::{ComponentId, ComponentKind, Wall, estate::Need};
 
-use crate::{Plan, PoolPlan};
+use crate::{Maintenance, Plan, PoolPlan};
 
 /// The components by place: what nothing else is asked about first, then pools, then those whose fate others
 /// share, then what needs any of these.
@@ -30,7 +30,7 @@ pub(crate) struct Node {
     /// Its chain, and its place among the members; of a pool, the chain alone.
     pub(crate) chain: Option<(u32, u32)>,
     /// Announced work, from and until.
-    pub(crate) windows: Vec<(Wall, Wall)>,
+    pub(crate) windows: Vec<Maintenance>,
     pub(crate) objectives: Vec<u32>,
 }
 
@@ -54,12 +54,17 @@ pub(crate) enum Formula {
 
 impl Node {
     pub(crate) fn is_in_maintenance(&self, now: Wall) -> bool {
-        self.windows.iter().any(|(from, until)| *from <= now && now < *until)
+        self.window(now).is_some()
+    }
+
+    /// The announced work that is under way.
+    pub(crate) fn window(&self, now: Wall) -> Option<&Maintenance> {
+        self.windows.iter().find(|work| work.from <= now && now < work.until)
     }
 
     /// When announced work next begins or ends.
     pub(crate) fn next_window(&self, now: Wall) -> Option<Wall> {
-        self.windows.iter().flat_map(|(from, until)| [*from, *until]).filter(|at| *at > now).min()
+        self.windows.iter().flat_map(|work| [work.from, work.until]).filter(|at| *at > now).min()
     }
 
     /// How general a cause it would be: the more specific is blamed first.
@@ -251,7 +256,7 @@ impl Layout {
         }
         for window in &plan.maintenance {
             if let Some(place) = self.places.get(&window.component) {
-                self.nodes[*place as usize].windows.push((window.from, window.until));
+                self.nodes[*place as usize].windows.push(window.clone());
             }
         }
         for (i, objective) in plan.objectives.iter().enumerate() {

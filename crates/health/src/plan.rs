@@ -148,6 +148,8 @@ pub struct Maintenance {
     pub from: Wall,
     /// Until when; that moment is no longer part of it.
     pub until: Wall,
+    /// Why, if that is told.
+    pub reason: Arc<str>,
 }
 
 impl Plan {

@@ -1,6 +1,6 @@
 //! Makes a check.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use seawall_runtime::{
     clock::Clock,
@@ -14,6 +14,9 @@ use crate::{
     core::{check::Check, fault::Fault, report::Report, target::Target},
     step::{self, Notes, Parked},
 };
+
+/// Time beyond its own that a journey is given before it is taken for stuck.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Makes checks.
 pub struct Prober {
@@ -50,11 +53,14 @@ impl Prober {
     /// Cancelled, it leaves `kept` empty.
     pub async fn perform(&self, check: &Check, kept: &mut Kept) -> Report {
         let mut notes = Notes::new(self.clock);
-        let fault = match timeout(check.timeout, self.steps(check, kept, &mut notes)).await {
+        // A journey ends by itself, after what must be done whatever happens.
+        let grace = if matches!(check.target, Target::Journey(_)) { GRACE } else { Duration::ZERO };
+        let limit = check.timeout + grace;
+        let fault = match timeout(limit, self.steps(check, kept, &mut notes)).await {
             Ok(done) => done.err(),
             Err(_) => Some(notes.late()),
         };
-        notes.close(fault)
+        notes.close(check, fault).0
     }
 
     async fn steps(&self, check: &Check, kept: &mut Kept, notes: &mut Notes) -> Result<(), Fault> {
@@ -79,6 +85,7 @@ impl Prober {
             Target::Redis(to) => Box::pin(step::talk::redis(self, check, to, notes)).await,
             Target::Postgres(to) => Box::pin(step::talk::postgres(self, check, to, notes)).await,
             Target::Nats(to) => Box::pin(step::talk::nats(self, check, to, notes)).await,
+            Target::Journey(journey) => Box::pin(step::journey::check(self, check, journey, notes)).await,
         }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod evm;
 pub(crate) mod exec;
 pub(crate) mod grpc;
 pub(crate) mod http;
+pub(crate) mod journey;
 mod link;
 mod notes;
 pub(crate) mod push;

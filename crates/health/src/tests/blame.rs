@@ -125,7 +125,7 @@ impl Estate {
             .push(ComponentPlan { needs: Some(Need::All(all)), ..ComponentPlan::new(id("service:shop")) });
         let from = Wall(START + 3_600_000);
         let until = Wall(START + 7_200_000);
-        let maintenance = vec![Maintenance { component: id("service:s00"), from, until }];
+        let maintenance = vec![Maintenance { component: id("service:s00"), from, until, reason: "".into() }];
         let plan = Plan { components, maintenance, ..Plan::default() };
         Self { engine: Engine::new(plan, Wall(START)), now: START - 29_000 }
     }

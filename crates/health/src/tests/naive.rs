@@ -99,7 +99,7 @@ impl Estate {
             });
         }
         let (from, until) = (Wall(self.maintenance.0), Wall(self.maintenance.1));
-        let maintenance = vec![Maintenance { component: id("service:s0"), from, until }];
+        let maintenance = vec![Maintenance { component: id("service:s0"), from, until, reason: "".into() }];
         let damping = Duration::from_millis(self.damping);
         Plan { pools: vec![pool], components, maintenance, damping, ..Plan::default() }
     }

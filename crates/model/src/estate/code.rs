@@ -112,6 +112,9 @@ codes! {
     /// Keys that no token could be checked with.
     TokenKeys = "SW0121", Error, "the keys or the secret of tokens cannot be used",
         "give the issuer's JWK set, or a secret of 32 bytes or more; the message says what is wrong";
+    /// A condition in CEL that cannot be used.
+    Rule = "SW0126", Error, "a condition (CEL) cannot be used",
+        "correct it where the message points; docs/estate.md lists what it may name";
     /// A pool too small to tell who is wrong.
     SmallPool = "SW0151", Warning, "a pool is too small to outvote a wrong upstream",
         "add upstreams until three providers are in the pool";
@@ -144,7 +147,8 @@ impl Code {
             | Self::Secret
             | Self::OpenAdmin
             | Self::Certificate
-            | Self::TokenKeys => false,
+            | Self::TokenKeys
+            | Self::Rule => false,
             Self::PlainHttp | Self::LiteralSecret | Self::EmptyInclude => false,
         }
     }

@@ -3,6 +3,7 @@
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use regex::bytes::{Regex, RegexBuilder};
+use seawall_rules::Rule;
 use serde_json::Value;
 
 use super::fault::Fault;
@@ -31,6 +32,10 @@ pub struct Expect {
     pub head_age: Option<Duration>,
     /// Farthest that a time server's clock may be from this machine's.
     pub max_offset: Option<Duration>,
+    /// Conditions on all that was found, judged last, in their order ([`assert`](super::assert)).
+    pub rules: Vec<Rule>,
+    /// The body is held all the same: something is taken from it.
+    pub held: bool,
 }
 
 /// A regular expression, in time linear in what it is matched with.
@@ -123,7 +128,8 @@ impl fmt::Display for Statuses {
 impl Expect {
     /// True if the body is looked at, and so has to be held.
     pub fn wants_body(&self) -> bool {
-        self.wants_text() || self.json.is_some()
+        let reads = |rule: &Rule| rule.names("body") || rule.names("json");
+        self.held || self.wants_text() || self.json.is_some() || self.rules.iter().any(reads)
     }
 
     /// True if there is something that must be in what is said.

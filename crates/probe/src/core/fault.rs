@@ -341,6 +341,41 @@ faults! {
     /// A program that does not end.
     ExecTimeout = "exec_timeout", Content, Timeout, "the program did not end in time, and was killed with its children";
         "see what it waits for, or raise `timeout`";
+    /// A condition that does not hold.
+    Assertion {
+        /// The condition.
+        rule: String,
+        /// What it read.
+        read: String
+    } = "assertion", Content, Contradicted, "`{rule}` does not hold: {read}";
+        "look at the answer itself, and at whether the condition is still what you mean";
+    /// A condition that says nothing of this answer.
+    Unanswered {
+        /// The condition.
+        rule: String,
+        /// Why.
+        why: String,
+        /// What it read.
+        read: String
+    } = "assertion_unanswered", Content, Contradicted, "`{rule}` cannot be told: {why}; {read}";
+        "look at the answer itself; what need not be there is asked for first, as in `has(json.a) && json.a > 1`";
+    /// A value that later steps need is not in the answer.
+    NotCaptured {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String
+    } = "not_captured", Content, Contradicted, "`{name}` cannot be taken from the answer: {why}";
+        "look at the answer itself, and at where `capture` looks";
+    /// What was captured makes no request.
+    Unsent {
+        /// Why.
+        why: String
+    } = "unsent", Content, Contradicted, "the request cannot be made: {why}";
+        "look at the step that captures it";
+    /// Those before it took all the time.
+    NoTime = "no_time", Answer, Timeout, "the steps before it took all the time there was";
+        "look at which of them was slow, or raise the journey's `timeout`";
     /// JSON-RPC said no.
     Rpc {
         /// The method.

@@ -48,6 +48,48 @@ pub struct Report {
     pub ntp: Option<Box<NtpFacts>>,
     /// What a server said of itself, or a program or job last.
     pub banner: Option<String>,
+    /// The steps of a journey, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepReport>,
+    /// The first of them that failed, whose fault is the whole's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_step: Option<usize>,
+}
+
+/// What a step of a journey found.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepReport {
+    /// Its name.
+    pub name: String,
+    /// It is made whatever happened before.
+    pub always: bool,
+    /// When it began, in microseconds of the whole.
+    pub at_us: u32,
+    /// Why it was not made, if it was not.
+    pub skipped: Option<String>,
+    /// Why it failed, if it did.
+    pub fault: Option<Fault>,
+    /// The status of its answer.
+    pub status: Option<u16>,
+    /// It went over a connection that was there already.
+    pub reused: bool,
+    /// How long each part took.
+    pub timings: Timings,
+}
+
+impl StepReport {
+    pub(crate) fn new(name: &str, always: bool, at_us: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            always,
+            at_us,
+            skipped: None,
+            fault: None,
+            status: None,
+            reused: false,
+            timings: Timings::default(),
+        }
+    }
 }
 
 /// What a check came to.
@@ -173,7 +215,18 @@ impl Report {
             ntp: None,
             chain: None,
             banner: None,
+            steps: Vec::new(),
+            failed_step: None,
         }
+    }
+
+    /// Why it failed, if it did: of a journey, in which step.
+    pub fn why(&self) -> Option<String> {
+        let fault = self.fault.as_ref()?;
+        Some(match self.failed_step.and_then(|place| self.steps.get(place)) {
+            Some(step) => format!("step `{}`: {fault}", step.name),
+            None => fault.to_string(),
+        })
     }
 
     /// What it comes to. A fault of the prober's own machine says nothing about the target.

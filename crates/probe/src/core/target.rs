@@ -11,7 +11,7 @@ use http::Uri;
 use seawall_model::Secret;
 use seawall_runtime::net::Endpoint;
 
-use super::{beat::Expected, chain::Part};
+use super::{beat::Expected, chain::Part, journey::Journey};
 
 /// Longest target, in bytes.
 pub const MAX_TARGET: usize = 4 * 1024;
@@ -58,6 +58,8 @@ pub enum Target {
     Postgres(Endpoint),
     /// `nats://`: a NATS server's greeting and `PING`.
     Nats(Endpoint),
+    /// Requests one after another; only an estate declares them.
+    Journey(Arc<Journey>),
 }
 
 /// An HTTP URL taken apart. Path and query may hold a key.
@@ -276,6 +278,7 @@ impl Target {
             (Self::Redis(_), true) => "rediss",
             (Self::Postgres(_), _) => "postgres",
             (Self::Nats(_), _) => "nats",
+            (Self::Journey(_), _) => "journey",
         }
     }
 
@@ -292,6 +295,7 @@ impl Target {
             Self::Udp(to) | Self::Ntp(to) | Self::Icmp(to) => Some(to),
             Self::Dns(question) => question.resolver.as_ref(),
             Self::Push(_) | Self::Exec(_) => None,
+            Self::Journey(journey) => journey.target()?.endpoint(),
         }
     }
 
@@ -304,7 +308,7 @@ impl Target {
             | Self::WebSocket(url)
             | Self::Grpc(url) => Some(url),
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => None,
-            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => None,
+            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) | Self::Journey(_) => None,
             Self::Udp(_) | Self::Ntp(_) | Self::Icmp(_) | Self::Push(_) | Self::Exec(_) => None,
         }
     }
@@ -316,7 +320,7 @@ impl Target {
             // The name of a service may be long.
             Self::Grpc(_) => return false,
             Self::Tcp(_) | Self::Tls(_) | Self::Dns(_) | Self::Smtp(_) => return false,
-            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) => return false,
+            Self::Redis(_) | Self::Postgres(_) | Self::Nats(_) | Self::Journey(_) => return false,
             Self::Udp(_) | Self::Ntp(_) | Self::Icmp(_) | Self::Push(_) | Self::Exec(_) => return false,
         };
         let parts = url.path.expose().split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');

@@ -128,6 +128,8 @@ pub(super) fn validate(
         answers: raw.answers.as_ref().map(|at| at.value.clone()).unwrap_or_default(),
         head_age: raw.head_age.map(|at| at.value),
         max_offset: raw.max_offset.map(|at| at.value),
+        rules: Vec::new(),
+        held: false,
     };
     (problems.errors() == before).then_some(expect)
 }

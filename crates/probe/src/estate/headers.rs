@@ -3,6 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use seawall_model::estate::{At, Code, Decode, Node, Problem, Problems, Resolve, SecretSource};
 
+use crate::core::assert::SECRET_NAMES;
+
 /// `headers = { authorization = "env:KEY" }`.
 #[derive(Debug, Clone)]
 pub struct RawHeaders(Vec<(At<String>, At<SecretSource>)>);
@@ -10,8 +12,6 @@ pub struct RawHeaders(Vec<(At<String>, At<SecretSource>)>);
 /// Headers that are the connection's own business (RFC 9110, section 7.6.1), or the message's framing.
 const OWN: [&str; 8] =
     ["connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
-/// Parts of a header's name that tell that its value is a secret.
-const SECRET_NAMES: [&str; 6] = ["auth", "cookie", "key", "password", "secret", "token"];
 /// Most headers of one probe.
 const MAX_HEADERS: usize = 32;
 /// Longest value of a header, in bytes.

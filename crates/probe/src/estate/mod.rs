@@ -1,8 +1,10 @@
 //! The probes' section of the estate, validated.
 
+mod assert;
 pub mod chain;
 mod expect;
 mod headers;
+mod journey;
 mod kind;
 pub mod raw;
 mod target;

@@ -56,6 +56,76 @@ section! {
         alpn: Vec<At<String>>, default([]);
         /// What the answer must be.
         expect: At<RawExpect>, optional;
+        /// Conditions in CEL, each of which must hold, as in `"json.state == 'ok'"` or `"timings.total_ms < 500"`.
+        assert: Vec<At<String>>, default([]);
+    }
+}
+
+section! {
+    /// Requests one after another, in which later ones use what earlier ones were answered.
+    pub struct RawJourney {
+        /// The component it speaks about; the service of the journey's own name if absent, which then need not be
+        /// declared.
+        of: At<String>, optional;
+        /// Time from one run to the next.
+        every: At<Duration>, default("60s");
+        /// Time a run may take in all.
+        timeout: At<Duration>, default("30s");
+        /// Time at the end of it that only steps made `always` may use.
+        reserve: At<Duration>, default("5s");
+        /// Failures on end after which it is taken for down.
+        down_after: At<u32>, default(2);
+        /// Successes on end after which it is taken for up again.
+        up_after: At<u32>, default(2);
+        /// Keeps cookies from one step of a run to the next.
+        cookies: bool, default(false);
+        /// Who resolves names, as in `1.1.1.1` or `[::1]:5353`; the system's resolver if absent.
+        resolver: At<String>, optional;
+        /// The steps, in order.
+        steps: Vec<At<RawStep>>, default([]);
+    }
+}
+
+section! {
+    /// A step of a journey. `{{name}}` in path, query, headers and body stands for a captured value; `{{run}}` for 16
+    /// hexadecimal digits that are different in every run.
+    pub struct RawStep {
+        /// Its name.
+        name: At<Name>, required;
+        /// What is asked: `https://` or `http://`.
+        url: At<TargetSource>, required;
+        /// The HTTP method.
+        method: At<String>, optional;
+        /// HTTP request headers.
+        headers: At<RawHeaders>, optional;
+        /// The HTTP request's body: `env:NAME`, `file:PATH` or the text itself.
+        body: At<SecretSource>, optional;
+        /// Time it may take in all.
+        timeout: At<Duration>, default("10s");
+        /// It is made whatever happened before, so that what was begun is cleaned up.
+        always: bool, default(false);
+        /// What the answer must be.
+        expect: At<RawExpect>, optional;
+        /// Conditions in CEL, each of which must hold; `captured` holds what earlier steps captured.
+        assert: Vec<At<String>>, default([]);
+        /// Values taken from the answer, by name.
+        capture: Table<RawCapture>, default({});
+    }
+}
+
+section! {
+    /// Where a value is taken from: one of `json`, `header`, `regex` and `rule`.
+    pub struct RawCapture {
+        /// A place in a JSON body (RFC 6901), as in `/order/id`.
+        json: At<String>, optional;
+        /// A header.
+        header: At<String>, optional;
+        /// A regular expression that is looked for in the body: its first group, or all of it.
+        regex: At<String>, optional;
+        /// Whatever a rule in CEL comes to.
+        rule: At<String>, optional;
+        /// It is never shown.
+        secret: bool, default(false);
     }
 }
 

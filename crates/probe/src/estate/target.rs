@@ -5,7 +5,10 @@ use std::{
     ops::Range,
 };
 
-use seawall_model::estate::{At, Code, Decode, Node, Place, Problem, Problems, Resolve, SecretSource};
+use seawall_model::{
+    Secret,
+    estate::{At, Code, Decode, Node, Place, Problem, Problems, Resolve, SecretSource},
+};
 
 use crate::core::target::Target;
 
@@ -48,14 +51,18 @@ fn secret_parts(text: &str, place: Place) -> Vec<Place> {
     if text.starts_with("dns:") { Vec::new() } else { vec![at(after_scheme..user_end), at(end..text.len())] }
 }
 
+/// The text of a target. `None` if it cannot be had; why has been reported.
+pub(super) fn text(at: &At<TargetSource>, resolve: &Resolve<'_>, problems: &mut Problems) -> Option<Secret> {
+    At::new(at.value.0.clone(), at.place).resolve(resolve, problems)
+}
+
 /// Judges a target. `None` if it cannot be checked; why has been reported.
 pub(super) fn target(
     at: &At<TargetSource>,
     resolve: &Resolve<'_>,
     problems: &mut Problems,
 ) -> Option<Target> {
-    let source = At::new(at.value.0.clone(), at.place);
-    let text = source.resolve(resolve, problems)?;
+    let text = text(at, resolve, problems)?;
     let target = match text.expose().parse::<Target>() {
         Ok(target) => target,
         Err(e) => {
@@ -63,7 +70,7 @@ pub(super) fn target(
             return None;
         }
     };
-    if matches!(source.value, SecretSource::Literal(_)) && target.holds_key() {
+    if matches!(at.value.0, SecretSource::Literal(_)) && target.holds_key() {
         let message = "the target seems to hold a key";
         problems.report(Problem::new(Code::LiteralSecret, at.place, message));
     }

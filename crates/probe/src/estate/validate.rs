@@ -11,13 +11,14 @@ use seawall_model::{
 };
 
 use super::{
-    ProbeSection, ProbesSection, WatchSection, chain, expect,
+    ProbeSection, ProbesSection, WatchSection, assert, chain, expect,
     headers::RawHeaders,
-    kind,
-    raw::{RawChain, RawHttp, RawProbe, RawWatch},
+    journey, kind,
+    raw::{RawChain, RawHttp, RawJourney, RawProbe, RawWatch},
     target::{resolver, target},
 };
 use crate::core::{
+    assert::names,
     check::{Check, HttpVersion},
     schedule::Bounds,
     target::{RecordKind, Target},
@@ -30,11 +31,11 @@ const MAX_ANCHORS: usize = 16;
 /// Most other places that check.
 const MAX_REMOTE: usize = 32;
 /// As many results on end as may be waited for.
-const RUNS: (u32, u32) = (1, 100);
+pub(super) const RUNS: (u32, u32) = (1, 100);
 /// Longest datagram, in bytes: what goes over UDP and IPv4 (RFC 768, RFC 791).
 const MAX_DATAGRAM: usize = 65_507;
 /// Longest body of a request, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 /// Most protocols that are offered.
 const MAX_ALPN: usize = 8;
 /// How often a probe may be made.
@@ -51,6 +52,7 @@ const CONCURRENCY: (u32, u32) = (1, 100_000);
 /// `None` if something is wrong; why has been reported. `Some(None)` if there are none.
 pub fn validate(
     probes: &Table<RawProbe>,
+    journeys: &Table<RawJourney>,
     chains: &Table<RawChain>,
     watch: &RawWatch,
     graph: &Graph,
@@ -70,7 +72,10 @@ pub fn validate(
         .collect();
     let whole = (judged.len() == probes.len()).then_some(judged);
     let chains = chain::validate(chains, graph, resolve, problems);
-    let (probes, chains, watch) = (whole?, chains?, watch?);
+    let journeys = journey::validate(probes, journeys, graph, resolve, problems);
+    let (mut probes, chains, watch) = (whole?, chains?, watch?);
+    probes.extend(journeys?);
+    probes.sort_by(|a, b| a.name.cmp(&b.name));
     let any = !(probes.is_empty() && chains.is_empty());
     Some(any.then_some(ProbesSection { probes, chains, watch }))
 }
@@ -170,6 +175,7 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
     let before = problems.errors();
     unused(raw, &target, problems);
     let expect = expect::validate(raw.expect.as_ref(), &target, problems);
+    let rules = assert::validate(&raw.assert, &names(&target, raw.fresh), problems);
     let headers = raw.headers.as_ref().map(|at| RawHeaders::validate(at, resolve, problems));
     let resolver = raw.resolver.as_ref().map(|at| resolver(at, problems));
     let method = raw.method.as_ref().map(|at| method(at, problems));
@@ -208,6 +214,7 @@ fn check(raw: &RawProbe, target: Target, resolve: &Resolve<'_>, problems: &mut P
     let mut check = Check::new(target);
     check.fresh = raw.fresh;
     check.expect = expect?;
+    check.expect.rules = rules?;
     check.headers = headers.unwrap_or_else(|| Some(http::HeaderMap::new()))?;
     check.resolver = match resolver {
         Some(resolver) => Some(resolver?),
@@ -261,7 +268,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<ComponentId> {
+pub(super) fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<ComponentId> {
     let known = at.value.parse::<ComponentId>().ok().filter(|id| graph.contains(id));
     if known.is_none() {
         let message = format!("unknown component {}", problems.quote(&at.value, at.place));
@@ -274,7 +281,7 @@ fn component(at: &At<String>, graph: &Graph, problems: &mut Problems) -> Option<
     known
 }
 
-fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
+pub(super) fn method(at: &At<String>, problems: &mut Problems) -> Option<Method> {
     let read = Method::from_bytes(at.value.as_bytes()).ok().filter(|m| *m != Method::CONNECT);
     if read.is_none() {
         let message = format!("{} is no method of a request", problems.quote(&at.value, at.place));

@@ -36,7 +36,7 @@ pub(crate) async fn check(
     if facts.status != 200 {
         return Err(Fault::HttpStatus { status: facts.status, wanted: "200".to_owned() });
     }
-    let said = grpc::judge(service, &read.headers, &read.held, read.trailers.as_ref())?;
+    let said = grpc::judge(service, &notes.answer.headers, &read.held, read.trailers.as_ref())?;
     notes.report.banner = Some(said.to_owned());
     Ok(())
 }

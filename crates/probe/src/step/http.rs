@@ -39,7 +39,9 @@ pub(crate) async fn check(
     if !facts.cut {
         keep(check, kept, link).await;
     }
-    check.expect.judge(facts.status, &read.held)
+    let judged = check.expect.judge(facts.status, &read.held);
+    notes.answer.body = read.held;
+    judged
 }
 
 /// Keeps a connection for the next time, if the check is not to be made afresh.
@@ -111,8 +113,8 @@ async fn body(
     // Noted already, for the case that the body does not end.
     notes.report.http = Some(facts);
     let (head, incoming) = answer.into_parts();
-    let mut read = link.body(incoming, hold).await?;
-    read.headers = head.headers;
+    notes.answer.headers = head.headers;
+    let read = link.body(incoming, hold).await?;
     notes.end();
     facts.bytes = read.bytes;
     facts.cut = read.cut;

@@ -91,8 +91,6 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
     /// There was more than is ever read.
     pub(crate) cut: bool,
-    /// The answer's headers, of which those of the connection's own are gone.
-    pub(crate) headers: HeaderMap,
     /// What came after it.
     pub(crate) trailers: Option<HeaderMap>,
 }
@@ -219,7 +217,7 @@ impl Link {
             }
         }
         let held = if more.is_empty() { held } else { more.freeze() };
-        Ok(Read { held, bytes, cut: bytes > MAX_READ, headers: HeaderMap::new(), trailers })
+        Ok(Read { held, bytes, cut: bytes > MAX_READ, trailers })
     }
 
     /// The next piece of a body, or its trailers; `None` at its end.

@@ -4,6 +4,8 @@ use seawall_model::Mono;
 use seawall_runtime::clock::Clock;
 
 use crate::core::{
+    assert::{self, Answer},
+    check::Check,
     fault::Fault,
     report::{Report, micros},
 };
@@ -25,6 +27,8 @@ pub(crate) enum Phase {
 /// What has been noted so far.
 pub(crate) struct Notes {
     pub(crate) report: Report,
+    /// The last HTTP answer.
+    pub(crate) answer: Answer,
     pub(crate) clock: Clock,
     began: Mono,
     under_way: Option<(Phase, Mono)>,
@@ -33,7 +37,8 @@ pub(crate) struct Notes {
 impl Notes {
     /// Notes on what begins now.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { report: Report::new(clock.wall()), clock, began: clock.mono(), under_way: None }
+        let answer = Answer::default();
+        Self { report: Report::new(clock.wall()), answer, clock, began: clock.mono(), under_way: None }
     }
 
     /// A phase begins, and the one before it ends. Times of the same phase add up.
@@ -72,11 +77,12 @@ impl Notes {
         }
     }
 
-    /// It is over.
-    pub(crate) fn close(mut self, fault: Option<Fault>) -> Report {
+    /// It is over; where nothing is wrong so far, what was found is judged as a whole.
+    pub(crate) fn close(mut self, check: &Check, fault: Option<Fault>) -> (Report, Answer) {
         let now = self.end();
         self.report.timings.total_us = micros(now.since(self.began));
-        self.report.fault = fault;
-        self.report
+        let judged = || assert::judge(check, &self.report, &self.answer, self.clock.wall()).err();
+        self.report.fault = fault.or_else(judged);
+        (self.report, self.answer)
     }
 }

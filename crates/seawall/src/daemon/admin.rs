@@ -40,7 +40,7 @@ use tokio::{
 use super::{
     asked::{self, Desk},
     board::Board,
-    cordon, heartbeats,
+    cordon, heartbeats, maintenance,
     meter::Meter,
     modes::{self, Order},
     orders::Orders,
@@ -181,7 +181,8 @@ impl Admin {
                 }
             }
             (&Method::GET, ["v1", "verdicts"]) => {
-                self.watching(|watch| json!({"verdicts": watch.board.show(None)}))
+                let announced = maintenance::show(&self.plans.borrow().maintenance, self.scribe.clock.wall());
+                self.watching(|watch| json!({"verdicts": watch.board.show(None), "maintenance": announced}))
             }
             (&Method::GET, ["v1", "probes"]) => {
                 self.watching(|watch| watch.last.show(watch.probed.borrow().as_deref()))

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use seawall_history::{Batch, Change, Check, FILE, History, MAX_BATCH, Outcome, Policy, Stretched};
+use seawall_health::{Maintenance, Plan};
+use seawall_history::{Batch, Change, Check, FILE, History, MAX_BATCH, Outcome, Policy, Stretched, Window};
 use seawall_model::{ComponentId, Fact, Outcome as Found, Signal, Verdict};
 use seawall_runtime::{
     clock::Clock,
     disk::Disk,
     tasks::{Shutdown, TaskError},
 };
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{
+    broadcast::{Receiver, error::RecvError},
+    watch,
+};
 
 use super::board::Board;
 
@@ -27,6 +31,7 @@ pub(super) struct Keeper {
     pub(super) clock: Clock,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) board: Arc<Board>,
+    pub(super) plans: watch::Receiver<Plan>,
     pub(super) signals: Receiver<Arc<Signal>>,
     pub(super) verdicts: Receiver<Arc<Verdict>>,
 }
@@ -41,6 +46,8 @@ impl Keeper {
         let told = history.reader().components().map_err(|error| failed(&error))?;
         let mut known = Known { replaced: 0, components: told.into_iter().collect() };
         let mut batch = Batch::default();
+        let mut announced = Vec::new();
+        self.plans.mark_changed();
         let (mut tick, mut ticks, mut lost, mut more) = (tokio::time::interval(WRITE), 0, 0, false);
         loop {
             // Receiving and ticking are cancel-safe: what one would have given is still there for the next round.
@@ -76,6 +83,7 @@ impl Keeper {
                 }
             }
             self.catch_up(&mut known, &mut batch);
+            self.announce(&mut announced, &mut batch);
             let written = history.write(self.clock.wall(), &batch).map_err(|error| failed(&error))?;
             batch = Batch::default();
             if lost > 0 || written.late + written.early + written.excess > 0 {
@@ -121,6 +129,24 @@ impl Keeper {
         }));
         *known = Known { replaced, components };
     }
+
+    /// Tells of work that is announced, and takes back what no longer is and was to come yet.
+    fn announce(&mut self, announced: &mut Vec<Maintenance>, batch: &mut Batch) {
+        if !self.plans.has_changed().unwrap_or(false) {
+            return;
+        }
+        let work = self.plans.borrow_and_update().maintenance.clone();
+        let now = self.clock.wall();
+        let gone = announced.iter().filter(|before| before.until > now && !work.contains(before));
+        batch.windows.extend(gone.map(|before| announce_one(before, true)));
+        let came = work.iter().filter(|work| !announced.contains(work));
+        batch.windows.extend(came.map(|work| announce_one(work, false)).take(MAX_WAITING));
+        *announced = work;
+    }
+}
+
+fn announce_one(work: &Maintenance, withdrawn: bool) -> Window {
+    Window { component: work.component.clone(), since: work.from, until: work.until, withdrawn }
 }
 
 /// The components that the history has been told of.

@@ -13,6 +13,7 @@ mod explain;
 mod heartbeats;
 mod history;
 mod journal;
+mod maintenance;
 mod meter;
 mod modes;
 mod orders;
@@ -35,6 +36,7 @@ use std::{
 };
 
 use seawall_gateway::{Event, Events, Gateway, ReloadError};
+use seawall_health::Plan;
 use seawall_journal::{Entropy, OpenError};
 use seawall_model::RecordKind;
 use seawall_probe::{Beats, Prober};
@@ -228,7 +230,8 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
     journal.start(&supervisor, machine.clock, machine.disk.clone(), state.clone(), reason.clone());
     scribe.record(RecordKind::Start, None, start_payload(&estate, roles));
     let background = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Background };
-    let plans = watch::Sender::new(plan::plan(&estate));
+    let plans = watch::Sender::new(plan::plan(&estate, machine.clock.wall()));
+    let announced = watch::Sender::new(Arc::<[_]>::from(estate.maintenance.as_slice()));
     let probed = watch::Sender::new(estate.probes.clone().map(Arc::new));
     let (costs, mut desk) = (watch::Sender::new(Arc::new(estate.costs())), None);
     let (board, last, meter) = (Arc::<Board>::default(), Arc::<Last>::default(), Arc::<Meter>::default());
@@ -248,7 +251,11 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
             async move { verdicts.lock().await.run(shutdown).await }
         });
         board.register(&machine.metrics);
-        keep_history(&estate, &machine, &supervisor, &bus, &board);
+        let (renewed, known, clock) = (plans.clone(), announced.subscribe(), machine.clock);
+        supervisor.spawn("maintenance", background, move |shutdown| {
+            maintenance::renew(renewed.clone(), known.clone(), clock, shutdown)
+        });
+        keep_history(&estate, &machine, &supervisor, &bus, &board, &plans);
         tell_others(&estate, &machine, &supervisor, &bus, &board);
         charge(&machine, &supervisor, &bus, (&meter, &board), &costs);
         desk = answer_for_history(&estate, &machine, &supervisor, &costs);
@@ -346,6 +353,7 @@ pub async fn run(estate: Estate, parts: Parts) -> Result<(), DaemonError> {
         load,
         gateway,
         plans,
+        announced,
         probes: probed,
         costs,
         history: estate.history.clone(),
@@ -387,9 +395,11 @@ fn keep_history(
     supervisor: &Supervisor,
     bus: &Arc<dyn Bus>,
     board: &Arc<Board>,
+    plans: &watch::Sender<Plan>,
 ) {
     let Some(section) = estate.history.clone() else { return };
     let (clock, disk, bus, board) = (machine.clock, machine.disk.clone(), bus.clone(), board.clone());
+    let plans = plans.subscribe();
     let kind = Kind { on_failure: OnFailure::Restart(Backoff::FOR_EVER), stage: Stage::Journal };
     supervisor.spawn_worker(machine.threads, "history", 0, kind, move |shutdown| {
         let keeper = history::Keeper {
@@ -398,6 +408,7 @@ fn keep_history(
             clock,
             disk: disk.clone(),
             board: board.clone(),
+            plans: plans.clone(),
             signals: bus.signals(),
             verdicts: bus.verdicts(),
         };

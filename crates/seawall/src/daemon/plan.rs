@@ -7,10 +7,11 @@ use std::{
 
 use seawall_gateway::estate::{PoolKind, PoolSection, UpstreamSection};
 use seawall_health::{
-    ChainPlan, ComponentPlan, Good, Plan, PoolPlan, ProbePlan, Quorum, Rule, SloPlan, UpstreamPlan, Vantage,
+    ChainPlan, ComponentPlan, Good, Maintenance, Plan, PoolPlan, ProbePlan, Quorum, Rule, SloPlan,
+    UpstreamPlan, Vantage,
 };
 use seawall_model::{
-    ComponentId, ComponentKind, Name,
+    ComponentId, ComponentKind, Name, Wall,
     estate::{Graph, Need, Operator, Service},
 };
 use seawall_probe::{
@@ -18,15 +19,21 @@ use seawall_probe::{
     estate::{ChainSection, MemberSection, ProbesSection, WatchSection},
 };
 
-use crate::estate::Estate;
+use crate::estate::{Announced, Estate};
 
 /// Checks and requests in an objective's long window below which it alerts nobody.
 const LEAST_EVENTS: u64 = 20;
 /// Looks in vain, on end, after which a part of a chain is taken for down; as many that succeed, for up.
 const LOOKS: u32 = 2;
+/// How far ahead announced work is told of: what comes every week has no end.
+const AHEAD: Duration = Duration::from_secs(8 * 86_400);
+/// Most windows that are told of at once; those of announcements further down the file are left out.
+const MAX_WINDOWS: usize = 10_000;
+/// For how long work that is over is still told of.
+const BEHIND: Duration = Duration::from_secs(86_400);
 
-/// The part of an estate that verdicts are about.
-pub(super) fn plan(estate: &Estate) -> Plan {
+/// The part of an estate that verdicts are about, now.
+pub(super) fn plan(estate: &Estate, now: Wall) -> Plan {
     let pools = || estate.gateway.iter().flat_map(|section| &section.pools);
     let mut components = BTreeMap::new();
     for (pool, upstream) in pools().flat_map(|pool| pool.upstreams.iter().map(move |u| (pool, u))) {
@@ -61,8 +68,28 @@ pub(super) fn plan(estate: &Estate) -> Plan {
         chains: chains().map(chain).collect(),
         objectives: objectives.collect(),
         components: components.into_values().collect(),
+        maintenance: maintenance(&estate.maintenance, now),
         ..Plan::default()
     }
+}
+
+/// The windows of announced work about now.
+pub(super) fn maintenance(announced: &[Announced], now: Wall) -> Vec<Maintenance> {
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let (since, until) = (Wall(now.0 - millis(BEHIND)), Wall(now.0 + millis(AHEAD)));
+    let mut windows = Vec::new();
+    for work in announced {
+        for (from, until) in work.windows(since, until) {
+            windows.extend(work.components.iter().map(|component| Maintenance {
+                component: component.clone(),
+                from,
+                until,
+                reason: work.reason.as_str().into(),
+            }));
+        }
+    }
+    windows.truncate(MAX_WINDOWS);
+    windows
 }
 
 fn entry<'a>(
@@ -182,7 +209,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let variable = |_: &str| Err(VarError::NotPresent);
         let with = Surroundings { disk: &SystemDisk, variable: &variable, cores: 1 };
-        plan(&load(Path::new(&path), &with).unwrap())
+        plan(&load(Path::new(&path), &with).unwrap(), Wall(0))
     }
 
     fn id(text: &str) -> ComponentId {

@@ -184,7 +184,7 @@ fn found(check: &seawall_probe::Check, every: Duration, last: Option<&Report>) -
         "target": check.target.to_string(),
         "every_ms": every.as_millis() as u64,
         "outcome": last.map(|report| report.outcome().as_str()),
-        "why": fault.map(ToString::to_string),
+        "why": last.and_then(Report::why),
         "cure": fault.map(|fault| fault.cure()),
         "last": last,
     })

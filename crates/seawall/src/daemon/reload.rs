@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::{oneshot, watch as value};
 
 use super::{Load, access::Access, records::Scribe};
-use crate::estate::{AccessSection, Costs, Estate, LoadError, TelemetrySection};
+use crate::estate::{AccessSection, Announced, Costs, Estate, LoadError, TelemetrySection};
 
 /// Most errors of a refused estate that go into its record.
 const ERRORS_KEPT: usize = 8;
@@ -29,6 +29,8 @@ pub(super) struct Reloader {
     pub(super) gateway: Option<Arc<Gateway>>,
     /// Told of what there is to judge.
     pub(super) plans: value::Sender<Plan>,
+    /// Told of what work is announced.
+    pub(super) announced: value::Sender<Arc<[Announced]>>,
     /// Told of what is probed.
     pub(super) probes: value::Sender<Option<Arc<ProbesSection>>>,
     /// Told of what services cost.
@@ -149,7 +151,8 @@ impl Reloader {
         {
             tracing::warn!(%error, "the log level stays as it was");
         }
-        self.plans.send_replace(super::plan::plan(&estate));
+        self.announced.send_replace(estate.maintenance.as_slice().into());
+        self.plans.send_replace(super::plan::plan(&estate, self.scribe.clock.wall()));
         self.costs.send_replace(Arc::new(estate.costs()));
         // Checks under way would be given up, and kept connections closed.
         if !same_probes {

@@ -94,7 +94,7 @@ async fn ten_thousand_of_each_are_told_within_bounds() {
         cause: Some(Cause::Timeout),
         evidence: "it hangs".to_owned(),
     };
-    let components = plan::plan(&estate).components;
+    let components = plan::plan(&estate, Wall(0)).components;
     assert!(components.len() >= MANY, "{}", components.len());
     board.replace(components.iter().map(|plan| verdict(&plan.component)));
     let statuses = board.statuses();

@@ -16,8 +16,9 @@ use seawall_model::{
 };
 
 use super::{
-    Estate, LoadError, LogSection, Report, Surroundings, TelemetrySection,
+    Announced, Estate, LoadError, LogSection, Report, Surroundings, TelemetrySection,
     files::Files,
+    maintenance,
     root::{RawIdentity, RawListen, RawRoot},
     secrets, telemetry,
 };
@@ -44,6 +45,7 @@ pub(super) fn assemble(files: Files, with: &Surroundings<'_>) -> Result<Estate, 
             journal: judged.journal,
             probes: judged.probes,
             history: judged.history,
+            maintenance: judged.maintenance,
             graph: judged.graph,
             files: noted.into_inner().into_iter().collect(),
             digest,
@@ -70,8 +72,10 @@ fn merge(roots: Vec<RawRoot>, problems: &mut Problems) -> RawRoot {
         many(&mut all.pools, root.pools, "pool", problems);
         many(&mut all.probes, root.probes, "probe", problems);
         many(&mut all.chains, root.chains, "chain", problems);
+        many(&mut all.journeys, root.journeys, "journey", problems);
         one(&mut all.watch, root.watch, "watch", problems);
         one(&mut all.history, root.history, "history", problems);
+        all.maintenance.extend(root.maintenance);
     }
     all
 }
@@ -114,6 +118,7 @@ struct Judged {
     journal: Option<seawall_journal::estate::JournalSection>,
     probes: Option<seawall_probe::estate::ProbesSection>,
     history: Option<seawall_history::estate::HistorySection>,
+    maintenance: Vec<Announced>,
     graph: Graph,
 }
 
@@ -138,10 +143,20 @@ fn judge(
     // A probe without `of` speaks of the service of its own name.
     let probed = root.probes.iter().filter(|(_, probe)| probe.value.of.is_none());
     probed.for_each(|(name, _)| graph.add_service(name));
+    let travelled = root.journeys.iter().filter(|(_, journey)| journey.value.of.is_none());
+    travelled.for_each(|(name, _)| graph.add_service(name));
     graph.add_services(&root.services, problems);
     let watch = root.watch.as_ref().map_or_else(|| default_value("{}", NOWHERE), |at| at.value.clone());
-    let probes =
-        seawall_probe::estate::validate(&root.probes, &root.chains, &watch, &graph, &resolve, problems);
+    let probes = seawall_probe::estate::validate(
+        &root.probes,
+        &root.journeys,
+        &root.chains,
+        &watch,
+        &graph,
+        &resolve,
+        problems,
+    );
+    let maintenance = maintenance::validate(&root.maintenance, &graph, problems);
     let journal = root.journal.as_ref().map(|at| at.value.validate(problems));
     let history = root.history.as_ref().map(|at| at.value.validate(at.place, problems));
     let admin_token = admin_token(&listen, &resolve, problems);
@@ -168,6 +183,7 @@ fn judge(
             Some(good) => Some(good?),
             None => None,
         },
+        maintenance: maintenance?,
         graph,
     })
 }

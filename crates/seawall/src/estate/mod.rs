@@ -2,6 +2,7 @@
 
 mod assemble;
 mod files;
+mod maintenance;
 mod report;
 mod root;
 mod secrets;
@@ -19,6 +20,7 @@ use seawall_model::{
 use seawall_probe::estate::ProbesSection;
 use seawall_runtime::disk::Disk;
 
+pub use maintenance::Announced;
 pub use report::Report;
 pub use root::{LogFormat, LogLevel, schema};
 pub use telemetry::{AccessSection, Collector, TelemetrySection};
@@ -47,6 +49,8 @@ pub struct Estate {
     pub probes: Option<ProbesSection>,
     /// The history, if there is to be one.
     pub history: Option<HistorySection>,
+    /// Work that is announced.
+    pub maintenance: Vec<Announced>,
     /// Every component and what it needs.
     pub graph: Graph,
     /// Files and directories it was read from, secrets' included: a change to any of them may change it.

@@ -11,8 +11,10 @@ use seawall_model::{
     section,
     units::Percent,
 };
-use seawall_probe::estate::raw::{RawChain, RawProbe, RawWatch};
+use seawall_probe::estate::raw::{RawChain, RawJourney, RawProbe, RawWatch};
 use serde_json::{Value, json};
+
+use super::maintenance::RawMaintenance;
 
 section! {
     /// An estate: everything you run and depend on.
@@ -45,10 +47,14 @@ section! {
         probes: Table<RawProbe>, default({});
         /// Chains that are watched, by the name of the pool that serves each, if one does.
         chains: Table<RawChain>, default({});
+        /// Requests one after another, made again and again.
+        journeys: Table<RawJourney>, default({});
         /// What holds for all probes.
         watch: At<RawWatch>, optional;
         /// The history; not kept if this is absent.
         history: At<RawHistory>, optional;
+        /// Work that is announced.
+        maintenance: Vec<At<RawMaintenance>>, default([]);
     }
 }
 

@@ -1,22 +1,28 @@
 //! What is asked of `seawall probe`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::Method;
 use seawall_model::units::parse_duration;
 use seawall_probe::{
     Check, Target,
     core::{
+        assert::names,
         check::HttpVersion,
         expect::{JsonValue, Pattern, Statuses, read_hex},
         target::RecordKind,
     },
     estate::{header, read_resolver},
 };
+use seawall_rules::Rule;
 use serde_json::{Value, json};
 
 use super::ProbeError;
-use crate::estate::Surroundings;
+use crate::estate::{self, Surroundings};
 
 /// Where the system says who resolves names.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -45,13 +51,20 @@ EXAMPLES
   seawall probe https://shop.example --http 2
   seawall probe ntp://time.example --max-offset 50ms
   seawall probe evm+https://eth.example --max-head-age 30s --every 5s
+  seawall probe https://api.example/state --assert 'status == 200' --assert 'certificate.days_left > 14'
 
 EXIT CODES
   0  the target does as it should    1  the check failed    2  it could not be made")]
 pub struct ProbeArgs {
     /// What to check
-    #[arg(value_name = "TARGET")]
-    pub target: String,
+    #[arg(value_name = "TARGET", required_unless_present = "journey")]
+    pub target: Option<String>,
+    /// A journey of the estate, which is made once, instead of a target
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["target", "every"])]
+    pub journey: Option<String>,
+    /// With `--journey`: the estate, a file or a directory
+    #[arg(long, value_name = "PATH", default_value = "seawall.toml")]
+    pub estate: PathBuf,
     /// Time the check may take in all
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     pub timeout: Duration,
@@ -85,6 +98,9 @@ pub struct ProbeArgs {
     /// A value that a JSON answer must have, as in `/status/db="up"` (what is no JSON is a text)
     #[arg(long, value_name = "POINTER=VALUE")]
     pub json_value: Option<String>,
+    /// A condition in CEL that must hold, as in `status == 200` or `timings.total_ms < 500`
+    #[arg(long = "assert", value_name = "RULE")]
+    pub rules: Vec<String>,
     /// A record that must be among the answers to a DNS question
     #[arg(long = "answer", value_name = "RECORD")]
     pub answers: Vec<String>,
@@ -117,7 +133,11 @@ pub struct ProbeArgs {
 impl ProbeArgs {
     /// The check that is asked for.
     pub(super) fn check(&self, with: &Surroundings<'_>) -> Result<Check, ProbeError> {
-        let mut check = Check::new(self.target.parse().map_err(ProbeError::Target)?);
+        if let Some(name) = &self.journey {
+            return journey(&self.estate, name, with);
+        }
+        let target = self.target.as_deref().unwrap_or_default();
+        let mut check = Check::new(target.parse().map_err(ProbeError::Target)?);
         let bad = |option, why: &str| ProbeError::Option { option, why: why.to_owned() };
         check.timeout = self.timeout;
         check.fresh = !self.reuse;
@@ -174,6 +194,11 @@ impl ProbeArgs {
             }
             None => None,
         };
+        let names = names(&check.target, check.fresh);
+        for text in &self.rules {
+            let rule = Rule::condition(text, &names);
+            check.expect.rules.push(rule.map_err(|error| ProbeError::Rule { rule: text.clone(), error })?);
+        }
         self.name_resolver(&mut check)?;
         Ok(check)
     }
@@ -195,6 +220,16 @@ impl ProbeArgs {
         check.resolver = Some(named.ok_or(ProbeError::Option { option: "--resolver", why })?);
         Ok(())
     }
+}
+
+/// The journey of that name.
+fn journey(estate: &Path, name: &str, with: &Surroundings<'_>) -> Result<Check, ProbeError> {
+    let estate = estate::load(estate, with)?;
+    let probes = estate.probes.iter().flat_map(|section| &section.probes);
+    let mut journeys = probes.filter(|probe| matches!(probe.check.target, Target::Journey(_)));
+    let found = journeys.find(|probe| probe.name.as_str() == name).map(|probe| (*probe.check).clone());
+    let why = || format!("`{name}` is none of the estate's journeys");
+    found.ok_or_else(|| ProbeError::Option { option: "--journey", why: why() })
 }
 
 /// A header's name and value, fetched from the environment if it says so.

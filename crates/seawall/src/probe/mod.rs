@@ -3,6 +3,7 @@
 mod again;
 mod args;
 mod render;
+mod waterfall;
 
 use std::{
     io::{self, Write},
@@ -10,12 +11,13 @@ use std::{
 };
 
 use seawall_probe::{Check, Kept, Outcome, Prober, Report};
+use seawall_rules::BadRule;
 use seawall_runtime::{Machine, net::sockets::Sockets};
 use serde_json::{Value, json};
 
 pub use args::ProbeArgs;
 
-use crate::estate::Surroundings;
+use crate::estate::{LoadError, Surroundings};
 
 /// What the process exits with.
 pub mod exit {
@@ -42,6 +44,17 @@ pub enum ProbeError {
         /// What is wrong with it.
         why: String,
     },
+    /// A condition cannot be used.
+    #[error("{error} (`{rule}`)")]
+    Rule {
+        /// The condition.
+        rule: String,
+        /// What is wrong with it.
+        error: BadRule,
+    },
+    /// The estate cannot be had.
+    #[error("{0}")]
+    Estate(#[from] LoadError),
     /// The machine cannot be set up.
     #[error("SW0263: {0}")]
     Setup(String),
@@ -55,7 +68,8 @@ pub fn run(args: &ProbeArgs, with: &Surroundings<'_>, colour: bool, out: &mut dy
         Err(error) => {
             let help = match &error {
                 ProbeError::Target(e) => format!("\nhelp: {}", e.cure()),
-                ProbeError::Option { .. } | ProbeError::Setup(_) => String::new(),
+                ProbeError::Rule { error, .. } => format!("\nhelp: {}", error.cure),
+                ProbeError::Estate(_) | ProbeError::Option { .. } | ProbeError::Setup(_) => String::new(),
             };
             match args.json {
                 true => writeln!(out, "{:#}", json!({ "error": error.to_string() }))?,
@@ -70,7 +84,10 @@ pub fn run(args: &ProbeArgs, with: &Surroundings<'_>, colour: bool, out: &mut dy
             let report = runtime.block_on(prober.perform(&check, &mut Kept::default()));
             match args.json {
                 true => writeln!(out, "{:#}", document(&check, &report))?,
-                false => out.write_all(render::report(&check, &report, colour).as_bytes())?,
+                false => {
+                    let told = render::report(&check, &report, colour) + &waterfall::steps(&report);
+                    out.write_all(told.as_bytes())?;
+                }
             }
             Ok(code(&report))
         }

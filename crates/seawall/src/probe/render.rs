@@ -15,7 +15,7 @@ use seawall_probe::{
 };
 
 /// Width of the bars, in characters.
-const BAR: u32 = 32;
+pub(super) const BAR: u32 = 32;
 /// Fewer days than this left on a certificate are shown as a warning.
 const SOON: i64 = 14;
 
@@ -24,7 +24,7 @@ const GREEN: &str = "\x1b[1;32m";
 const YELLOW: &str = "\x1b[1;33m";
 const RESET: &str = "\x1b[0m";
 
-/// The whole report.
+/// The whole report; of a journey what there is to say before its steps.
 pub(super) fn report(check: &Check, report: &Report, colour: bool) -> String {
     let paint = Paint(colour);
     let mut text = String::new();
@@ -41,13 +41,16 @@ pub(super) fn report(check: &Check, report: &Report, colour: bool) -> String {
         check.target,
         millis(report.timings.total_us)
     );
-    if let Some(fault) = &report.fault {
-        let _ = writeln!(text, "\n  {}\n  cure: {}", paint.of(RED, &fault.to_string()), fault.cure());
+    if let (Some(fault), Some(why)) = (&report.fault, report.why()) {
+        let _ = writeln!(text, "\n  {}\n  cure: {}", paint.of(RED, &why), fault.cure());
     }
     if let Some(trouble) = &report.own_trouble {
         let _ = writeln!(text, "  {}", paint.of(YELLOW, &trouble.to_string()));
     }
     text.push('\n');
+    if !report.steps.is_empty() {
+        return text;
+    }
     bars(&mut text, &report.timings);
     let mut facts = String::new();
     if let Some(remote) = report.remote {
