@@ -23,6 +23,7 @@ test: setup ## Formatting, lints and every test; needs only Rust and npm
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked --workspace
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 
 test-lab: setup ## Tests beside HAProxy, promtool and a Go verifier (Debian packages; root or sudo installs them)
 	scripts/test-lab.sh
