@@ -23,7 +23,10 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Conn, TlsError, tls::server_name};
+use super::{
+    Conn, TlsError,
+    tls::{cryptography, server_name},
+};
 
 /// Most different lists of protocols that are remembered.
 const MAX_OFFERS: usize = 64;
@@ -78,7 +81,7 @@ pub(super) struct Witness {
 
 impl Witness {
     pub(super) fn new(roots: RootCertStore) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(cryptography());
         let judge = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
             .build()
             .map_err(|e| TlsError::Rustls(Error::General(e.to_string())))?;
