@@ -245,7 +245,7 @@ async fn exchange(
     let body = Bytes::from(body);
     // Never refused: it is what everything else goes by. But the provider counts it.
     upstream.take(poller.clock.mono(), method);
-    let received = link.exchange(|| upstream.post(body), HOLD).await.map_err(|e| e.cause())?;
+    let received = link.exchange(|| upstream.post(body), |_| HOLD).await.map_err(|e| e.cause())?;
     upstream.state.heard(poller.clock.mono());
     upstream.heed(poller.clock.mono(), &received.headers);
     if let Some(cause) = crate::call::status_fault(received.status) {

@@ -143,7 +143,7 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
     if let Some(mut link) = worker.links.take(target.state.id, now, target.state.era())
         && link.is_alive().await
     {
-        let exchanged = link.exchange(request, ask.hold).await;
+        let exchanged = link.exchange(request, |_| ask.hold).await;
         if matches!(exchanged, Err(ExchangeError::Closed)) {
             target.state.end_era();
         }
@@ -162,7 +162,7 @@ async fn exchange(ask: &Ask, upstream: usize, now: Mono, body: &Bytes) -> Result
         }
     }
     let mut link = Box::pin(connect(ask, upstream)).await?;
-    match link.exchange(request, ask.hold).await {
+    match link.exchange(request, |_| ask.hold).await {
         Ok(received) => Ok((received, link)),
         Err(e) => Err(Failure::of(e.cause(), true)),
     }

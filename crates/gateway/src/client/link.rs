@@ -41,7 +41,7 @@ pub(crate) struct Received {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What is still to come, if the answer is larger than the caller would hold.
+    /// What is still to come, if the answer is larger than the caller would hold, or none of it if that was nothing.
     pub(crate) rest: Option<Incoming>,
 }
 
@@ -87,17 +87,18 @@ impl Link {
         .await
     }
 
-    /// Sends a request and receives the answer, up to `hold` bytes of it. The request is made within, so that
-    /// this does not hold room for it.
+    /// Sends a request and receives the answer, up to as many bytes of it as `hold` says after a look at its headers;
+    /// the head alone, if that is none. The request is made within, so that this does not hold room for it.
     ///
     /// Cancelled, it leaves the connection unusable: drop it.
     pub(crate) async fn exchange(
         &mut self,
         request: impl FnOnce() -> Request<Sending>,
-        hold: usize,
+        hold: impl FnOnce(&HeaderMap) -> usize,
     ) -> Result<Received, ExchangeError> {
         let head = self.head(request).await?;
         let (parts, mut incoming) = head.into_parts();
+        let hold = hold(&parts.headers);
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
         let (body, whole) = self.body(&mut incoming, declared, hold).await?;
         self.used = true;
@@ -137,6 +138,9 @@ impl Link {
         let hold = if declared.is_some_and(|length| length > hold) { hold.min(FRONT) } else { hold };
         let mut first = Bytes::new();
         let mut more: Option<BytesMut> = None;
+        if hold == 0 {
+            return Ok((first, incoming.is_end_stream()));
+        }
         loop {
             let frame = self.frame(incoming).await.map_err(|_| ExchangeError::Body)?;
             let Some(data) = frame else { break };

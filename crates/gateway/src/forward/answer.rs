@@ -5,7 +5,11 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use seawall_model::Cause;
 
-use super::{attempt::Got, errand::Errand, onward::end_to_end};
+use super::{
+    attempt::{Got, is_of_events},
+    errand::Errand,
+    onward::end_to_end,
+};
 use crate::{
     call::{By, Large},
     serve::{ReplyBody, Visit, json},
@@ -154,7 +158,12 @@ impl Got {
         let body = match received.rest {
             Some(rest) => {
                 let large = Large { first: received.body, link: Box::new(self.link), rest };
-                ReplyBody::streaming(large, Arc::clone(pool))
+                // Between events it may be as silent as a client may.
+                let patience = match is_of_events(&received.headers) {
+                    true => worker.limits.idle,
+                    false => pool.section.attempt_timeout,
+                };
+                ReplyBody::streaming(large, Arc::clone(pool), patience)
             }
             None => {
                 worker.links.put(pool.upstreams[self.upstream].state.id, worker.clock.mono(), self.link);

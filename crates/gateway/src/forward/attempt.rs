@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, header};
 use seawall_chain::method::Class;
 use seawall_model::{Cause, Mono};
 
@@ -21,6 +21,9 @@ use crate::{
 
 /// What an attempt has at the least, however late it is begun.
 const LEAST: Duration = Duration::from_millis(10);
+
+/// What an answer of events says that it is.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// An attempt under way.
 pub(super) type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
@@ -105,11 +108,22 @@ async fn exchange(
     upstream.take(now, onward.method.as_str());
     let mut link = connect(worker, pool, i).await.ok_or(unsent(Cause::Connect))?;
     let request = head(upstream, onward, trace).ok_or(unsent(Cause::Malformed))?;
-    let received = link.exchange(|| request, worker.limits.verified_answer).await;
+    let received = link.exchange(|| request, |headers| held(headers, worker)).await;
     upstream.state.heard(worker.clock.mono());
     let received = received.map_err(|e| Lost { cause: e.cause(), sent: true })?;
     upstream.heed(worker.clock.mono(), &received.headers);
     Ok(Got { upstream: i, received, link })
+}
+
+/// Does it tell of events as they come (WHATWG HTML, section 9.2, "Server-sent events")?
+pub(super) fn is_of_events(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENTS.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
+}
+
+/// How much of an answer is held, to see it whole: of events none.
+pub(super) fn held(headers: &HeaderMap, worker: &Worker) -> usize {
+    if is_of_events(headers) { 0 } else { worker.limits.verified_answer }
 }
 
 /// A connection to upstream `i`: one that lies idle, or another.

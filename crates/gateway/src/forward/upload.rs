@@ -8,7 +8,7 @@ use seawall_model::Cause;
 
 use super::{
     answer::Refusal,
-    attempt::{Ended, Got, Lost, connect, head},
+    attempt::{Ended, Got, Lost, connect, head, held},
     errand::Errand,
     onward::tail,
     write::Ledger,
@@ -112,7 +112,7 @@ async fn attempt(errand: &Errand<'_>, body: Box<Upload>, i: usize) -> (Ended, Op
     };
     *request.body_mut() = Sending::Streaming(body);
     let answer = {
-        let exchange = link.exchange(|| request, worker.limits.verified_answer);
+        let exchange = link.exchange(|| request, |headers| held(headers, worker));
         tokio::select! {
             biased;
             answer = exchange => answer.map_err(|e| e.cause()),

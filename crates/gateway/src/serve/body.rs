@@ -43,8 +43,8 @@ pub(crate) struct Streaming {
 pub(crate) struct BrokeOff;
 
 impl ReplyBody {
-    pub(crate) fn streaming(large: Large, pool: Arc<Pool>) -> Self {
-        let patience = pool.section.attempt_timeout;
+    /// As it comes; broken off when the upstream sends nothing for `patience`.
+    pub(crate) fn streaming(large: Large, pool: Arc<Pool>, patience: Duration) -> Self {
         let timer = Box::pin(tokio::time::sleep(patience));
         Self::Streaming(Box::new(Streaming { large, pool, patience, timer, sheet: None }))
     }

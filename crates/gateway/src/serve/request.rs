@@ -202,7 +202,8 @@ fn single(reply: Reply, pool: &Arc<Pool>) -> Response<ReplyBody> {
     match reply {
         Reply::Whole(body) => json(StatusCode::OK, body),
         Reply::Large(large) => {
-            let mut response = Response::new(ReplyBody::streaming(large, pool.clone()));
+            let mut response =
+                Response::new(ReplyBody::streaming(large, pool.clone(), pool.section.attempt_timeout));
             response.headers_mut().insert(header::CONTENT_TYPE, JSON);
             response
         }

@@ -3,9 +3,9 @@
 use seawall_model::Cause;
 
 use crate::{
-    client::{PATIENCE, Wire, request, send},
+    client::{PATIENCE, Wire, begin, finish, request, send},
     house::{House, api, first_preferred, until},
-    upstream::{Heard, Reply, Upstream},
+    upstream::{Gate, Heard, Reply, Upstream},
 };
 
 fn hello(_: &Heard) -> Reply {
@@ -180,4 +180,25 @@ async fn a_large_answer_streams_through() {
     assert!(answer.body == whole);
     let counted = || (house.counted("requests") == 1).then_some(());
     tokio::time::timeout(PATIENCE, until("it is counted", counted)).await.unwrap();
+}
+
+/// They may be long in coming, and none waits for the next.
+#[tokio::test]
+async fn events_go_out_as_they_come() {
+    let (gate, of_kind) =
+        (Gate::shut(), "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n");
+    let pieces = Reply::Pieces(of_kind.into(), gate.clone(), b"data: 1\n\n".to_vec());
+    let (a, b) = (Upstream::new(move |_| pieces.clone()).await, Upstream::new(hello).await);
+    let mut pool = first_preferred(api(&[&a, &b]));
+    pool.attempt_timeout = std::time::Duration::from_millis(200);
+    let patience = pool.attempt_timeout;
+    let house = House::new(vec![pool]).await;
+    let answer = begin(house.at, request("GET", "/api/x", "")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    tokio::time::sleep(2 * patience).await;
+    gate.open();
+    let answer = finish(answer).await.unwrap();
+    assert_eq!(&answer.body[..], b"data: 1\n\n");
+    assert_eq!(asked([&a, &b]), [1, 0]);
+    assert_eq!(house.counted("truncated_streams"), 0);
 }

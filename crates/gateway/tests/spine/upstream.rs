@@ -63,6 +63,8 @@ pub(crate) enum Reply {
     Part(Vec<u8>, usize, Then),
     /// These bytes, whatever they are, and the end of the connection.
     Raw(Vec<u8>),
+    /// These bytes, others once the gate is open, and the end of the connection.
+    Pieces(Vec<u8>, Gate, Vec<u8>),
     /// The connection is reset.
     Reset,
     /// Nothing, ever.
@@ -272,6 +274,12 @@ async fn perform(stream: &mut TcpStream, reply: Reply) -> bool {
         }
         Reply::Raw(bytes) => {
             let _ = stream.write_all(&bytes).await;
+            false
+        }
+        Reply::Pieces(first, gate, second) => {
+            let _ = stream.write_all(&first).await;
+            gate.passed().await;
+            let _ = stream.write_all(&second).await;
             false
         }
         Reply::Reset => {
