@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seawall_probe::Outcome;
 use seawall_runtime::net::sim::Fault;
 
 use crate::simulated::World;
@@ -40,6 +41,27 @@ async fn a_target_that_is_gone_is_down() {
         world.run(&HOSTS, &ANCHORS, MINUTE).await;
         assert_eq!(world.outcomes(), [24, 6, 0], "{fault:?}");
     }
+}
+
+/// October 2025: whoever has a connection notices nothing; the first check that makes one does.
+#[tokio::test(start_paused = true)]
+async fn that_new_connections_fail_is_seen_though_old_ones_work() {
+    let world = world();
+    let (fresh, mut kept) = (World::check("b.example"), World::check("b.example"));
+    kept.fresh = false;
+    let outage = async {
+        tokio::time::sleep(Duration::from_millis(29_999)).await;
+        world.net.fault("b.example", Some(Fault::Down));
+    };
+    tokio::join!(world.make(vec![fresh, kept], &ANCHORS, MINUTE), outage);
+    let found = world.found.lock().unwrap();
+    let outcomes = |number| -> Vec<_> {
+        found.iter().filter(|f| f.number == number).map(|f| (f.report.outcome(), f.report.reused)).collect()
+    };
+    let (up, down) = ((Outcome::Up, false), (Outcome::Down, false));
+    assert_eq!(outcomes(0), [up, up, up, down, down, down]);
+    assert_eq!(outcomes(1)[..3], [up, (Outcome::Up, true), (Outcome::Up, true)]);
+    assert_eq!(outcomes(1)[3..], [(Outcome::Up, true); 3]);
 }
 
 #[tokio::test(start_paused = true)]

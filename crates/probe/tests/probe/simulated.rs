@@ -48,14 +48,19 @@ impl World {
 
     /// Runs the checks of those hosts, each every ten seconds, for so long.
     pub(crate) async fn run(&self, hosts: &[&str], anchors: &[&str], time: Duration) {
-        let planned = |(number, host): (usize, &&str)| Planned {
+        self.make(hosts.iter().map(|host| Self::check(host)).collect(), anchors, time).await;
+    }
+
+    /// As [`Self::run`], of those checks.
+    pub(crate) async fn make(&self, checks: Vec<Check>, anchors: &[&str], time: Duration) {
+        let planned = |(number, check): (usize, Check)| Planned {
             number,
-            check: Arc::new(Self::check(host)),
+            check: Arc::new(check),
             every: Duration::from_secs(10),
             draw: 1_000_000_000 * number as u64,
         };
         let plan = Plan {
-            checks: hosts.iter().enumerate().map(planned).collect(),
+            checks: checks.into_iter().enumerate().map(planned).collect(),
             anchors: anchors.iter().map(|host| Self::check(host)).collect(),
             bounds: Bounds { concurrency: 100, per_host: 4 },
         };
@@ -74,7 +79,7 @@ impl World {
 }
 
 async fn answer(mut conn: Conn) {
-    if conn.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+    while conn.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
         let _ = conn.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     }
 }
