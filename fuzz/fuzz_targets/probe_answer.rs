@@ -14,7 +14,7 @@ use seawall_probe::{
         chain::{ChainFacts, Part},
         dns,
         evm::{Ask, EvmFacts},
-        expect::JsonValue,
+        expect::JsonValue, exposition,
         grpc,
         icmp::Echo,
         ntp::Asked,
@@ -44,6 +44,10 @@ fuzz_target!(|bytes: &[u8]| {
     let json = JsonValue { pointer: "/a/0".to_owned(), equals: 1.into() };
     let expect = Expect { contains: Some("a".to_owned()), json: Some(json), ..Expect::default() };
     let _ = expect.judge(200, bytes);
+    if let Some(samples) = std::str::from_utf8(bytes).ok().and_then(exposition::samples) {
+        let values = samples.as_object().into_iter().flatten().flat_map(|(_, all)| all.as_array().into_iter().flatten());
+        assert!(values.map(|sample| &sample["value"]).all(serde_json::Value::is_number));
+    }
     let _ = Certificate::read(bytes);
     let headers = [("content-type", "application/grpc"), ("grpc-status", "0")];
     let headers = headers

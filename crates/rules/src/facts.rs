@@ -34,6 +34,11 @@ impl Facts {
         self.context.add_variable_from_value(name, value);
     }
 
+    /// Does a variable have a value?
+    pub fn has(&self, name: &str) -> bool {
+        self.context.get_variable(name).is_some()
+    }
+
     fn value(&mut self, json: &Json) -> Value {
         self.values += 1;
         match json {

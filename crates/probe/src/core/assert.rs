@@ -7,7 +7,7 @@ use seawall_model::Wall;
 use seawall_rules::{Facts, Kind, Reading, Rule};
 use serde_json::{Value, json};
 
-use super::{check::Check, fault::Fault, report::Report, target::Target};
+use super::{check::Check, exposition, fault::Fault, report::Report, target::Target};
 
 /// Most assertions on one answer.
 pub const MAX_ASSERTIONS: usize = 32;
@@ -59,13 +59,14 @@ pub fn names(target: &Target, fresh: bool) -> Vec<(&'static str, Kind)> {
             ("headers", Kind::Texts),
             ("body", Kind::Text),
             ("json", Kind::Any),
+            ("metrics", Kind::Any),
         ]);
     }
     names
 }
 
 /// What rules are judged with: what was found, and the answer as far as any of them reads it. A body that is no JSON sets
-/// no `json`.
+/// no `json`, and one that is not exposed to Prometheus no `metrics`.
 pub fn facts<'a>(
     rules: impl Iterator<Item = &'a Rule> + Clone,
     report: &Report,
@@ -100,6 +101,12 @@ pub fn facts<'a>(
     {
         facts.set("json", &value);
     }
+    if named("metrics")
+        && http.bytes == answer.body.len() as u64
+        && let Some(metrics) = metrics(&answer.body)
+    {
+        facts.set("metrics", &metrics);
+    }
     facts
 }
 
@@ -131,8 +138,13 @@ pub(crate) fn judge_one(rule: &Rule, facts: &Facts, hidden: &Hidden, body: &[u8]
         Err(_) if rule.names("json") && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() => {
             Err(Fault::BodyNotJson)
         }
+        Err(_) if rule.names("metrics") && !facts.has("metrics") => Err(Fault::BodyNotMetrics),
         Err(why) => Err(Fault::Unanswered { rule: text(), why: why.to_string(), read: told() }),
     }
+}
+
+fn metrics(body: &[u8]) -> Option<Value> {
+    exposition::samples(std::str::from_utf8(body).ok()?)
 }
 
 fn timings(report: &Report) -> Value {
@@ -255,7 +267,8 @@ mod tests {
         let compile = |rule: &&str| Rule::condition(rule, &names).unwrap_or_else(|e| panic!("{rule}: {e}"));
         check.expect.rules = rules.iter().map(compile).collect();
         let mut report = Report::new(Wall(0));
-        report.http = Some(HttpFacts { version: "HTTP/1.1", status: 200, bytes: 0, cut: false });
+        report.http =
+            Some(HttpFacts { version: "HTTP/1.1", status: 200, bytes: body.len() as u64, cut: false });
         report.timings.total_us = 12_500;
         let mut answer = Answer { body: Bytes::copy_from_slice(body.as_bytes()), ..Answer::default() };
         answer.headers.insert("x-state", HeaderValue::from_static("well"));
@@ -292,6 +305,23 @@ mod tests {
     }
 
     #[test]
+    fn metrics_can_be_asserted() {
+        let body = "up 1\nqueue{of=\"withdrawals\"} 12\nqueue{of=\"deposits\"} 7e2\n";
+        let good = [
+            "metrics.up[0].value == 1",
+            "metrics.queue.exists(s, s.labels.of == 'withdrawals' && s.value < 100)",
+            "!('halted' in metrics)",
+        ];
+        assert_eq!(found(&good, body), Ok(()));
+        assert_eq!(
+            told("metrics.queue.all(s, s.value < 100)", body),
+            "`metrics.queue.all(s, s.value < 100)` does not hold: metrics.queue is a list of 2"
+        );
+        assert!(told("metrics.down[0].value == 0", body).contains("cannot be told"));
+        assert_eq!(found(&["metrics.up[0].value == 1"], "<html>"), Err(Fault::BodyNotMetrics));
+    }
+
+    #[test]
     fn what_was_sent_is_never_shown() {
         let body = r#"{"echo":"Bearer h0rse-battery","half":"h0rse-battery","me":"acc0unt-1","sig":"sign4ture",
                        "api_token":"t","note":"fine","all":["h0rse-battery"]}"#;
@@ -315,6 +345,6 @@ mod tests {
         };
         assert_eq!(known("tcp://db:1"), ["timings", "address"]);
         assert_eq!(known("tls://db:1"), ["timings", "address", "certificate"]);
-        assert_eq!(known("http://a"), ["timings", "address", "status", "headers", "body", "json"]);
+        assert_eq!(known("http://a"), ["timings", "address", "status", "headers", "body", "json", "metrics"]);
     }
 }

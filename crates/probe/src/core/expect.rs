@@ -128,7 +128,7 @@ impl fmt::Display for Statuses {
 impl Expect {
     /// True if the body is looked at, and so has to be held.
     pub fn wants_body(&self) -> bool {
-        let reads = |rule: &Rule| rule.names("body") || rule.names("json");
+        let reads = |rule: &Rule| ["body", "json", "metrics"].iter().any(|name| rule.names(name));
         self.held || self.wants_text() || self.json.is_some() || self.rules.iter().any(reads)
     }
 

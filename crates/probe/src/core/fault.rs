@@ -243,6 +243,9 @@ faults! {
     /// Not JSON.
     BodyNotJson = "body_not_json", Content, Malformed, "the answer is not JSON, or longer than is held";
         "look at the answer itself";
+    /// Not what is exposed to Prometheus.
+    BodyNotMetrics = "body_not_metrics", Content, Malformed, "the answer is not Prometheus's text, or longer than is held";
+        "look at the answer itself: `promtool check metrics` says where it is wrong";
     /// Another value.
     BodyValue {
         /// Where.

@@ -10,6 +10,7 @@ pub mod cookies;
 pub mod dns;
 pub mod evm;
 pub mod expect;
+pub mod exposition;
 pub mod fault;
 pub mod grpc;
 pub mod icmp;
