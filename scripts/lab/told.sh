@@ -59,4 +59,9 @@ until_ok 30 written 0 || die "Prometheus was not written the failure"
 python3 -m http.server --bind 127.0.0.1 --directory "$work" 9392 >"$work/shop.log" 2>&1 & pids+=($!)
 until_ok 120 rests || die "the alert did not end"
 until_ok 30 written 1 || die "Prometheus was not written the success"
+for asks in "metrics.prometheus_ready[0].value == 1" \
+  "metrics.prometheus_remote_storage_samples_in_total.all(s, s.value >= 0)" \
+  "metrics.net_conntrack_listener_conn_accepted_total.exists(s, s.labels.listener_name == 'http' && s.value > 0)"; do
+  said=$("$seawall" probe http://127.0.0.1:9390/metrics --assert "$asks" 2>&1) || die "$asks: $said"
+done
 echo "told: an Alertmanager was told of an outage and its end, and Prometheus was written both"

@@ -97,6 +97,7 @@ await run(async ({ http, ws, lab }) => {
 
   const last = await send(address, 'add(uint256)', 9);
   step('last', [last.status, await count()]);
+  await until('the last event', () => events.length >= 4);
   await pause('mined');
   const after = await failure(cast('receipt', last.transactionHash, 'status', '--async'), () => 'not found');
   step('after', { receipt: after === 'not found' ? after : 'there', count: await count(), logs: await logs() });

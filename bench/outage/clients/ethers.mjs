@@ -84,6 +84,7 @@ await run(async ({ http, ws, lab }) => {
 
   const last = await (await counter.add(9n)).wait();
   step('last', [last.status, await counter.count()]);
+  await until('the last event', () => events.length >= 4);
   await pause('mined');
   const after = await provider.getTransactionReceipt(last.hash);
   step('after', { receipt: after?.status ?? null, count: await counter.count(), logs: (await provider.getLogs({ address, ...range })).map(args) });

@@ -94,6 +94,7 @@ await run(async ({ http, ws, lab }) => {
 
   const last = await wait(await add(9n));
   step('last', [last.status, await read('count')]);
+  await until('the last event', () => events.length >= 4);
   await pause('mined');
   const after = await client.getTransactionReceipt({ hash: last.transactionHash }).catch((e) => ({ status: e.name }));
   step('after', { receipt: after.status, count: await read('count'), logs: (await logs()).map(args) });

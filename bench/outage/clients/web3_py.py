@@ -177,6 +177,7 @@ async def flow(http, ws):
 
         last = await run(lambda: wait(add(9)))
         step("last", [last["status"], counter.functions.count().call()])
+        await until("the last event", lambda: len(listener.logs) >= 4)
         await pause("mined")
         step("after", {"receipt": status_of(w3, last["transactionHash"]), "count": counter.functions.count().call(), "logs": logs()})
         step("events-after", [[*args(log), log["removed"]] for log in listener.logs[3:]])

@@ -141,7 +141,7 @@ async fn run(at: SocketAddr, targets: usize, seconds: u64, how: &How) {
     let runner = Runner::new(Arc::new(Prober::new(machine.net, machine.clock)), plan, sink);
     let counters = runner.counters();
     let before = cpu();
-    runner.run(tokio::time::sleep(Duration::from_secs(seconds))).await;
+    runner.run(tokio::time::sleep(Duration::from_secs(seconds))).await.done().await;
     let spent = cpu() - before;
     let [up, down, unknown] = [Outcome::Up, Outcome::Down, Outcome::Unknown].map(|o| counters.finished(o));
     let all = (up + down + unknown).max(1);

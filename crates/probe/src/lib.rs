@@ -22,4 +22,4 @@ pub use core::{
 };
 pub use metrics::Counters;
 pub use prober::{Kept, Prober};
-pub use runner::{Finished, Plan, Planned, Runner, Sink};
+pub use runner::{Finished, Owing, Plan, Planned, Runner, Sink};

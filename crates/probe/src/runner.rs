@@ -64,10 +64,29 @@ pub struct Runner {
     /// Connections of checks that keep theirs.
     kept: Vec<Kept>,
     under_way: JoinSet<Ended>,
+    /// Journeys under way that clean up behind them.
+    owing: JoinSet<Ended>,
     round: JoinSet<bool>,
     failed_anchors: usize,
     /// Failures that wait for the anchors, and when they were seen.
     held: Vec<(Mono, Finished)>,
+}
+
+/// Journeys that go on after their runner has stopped, since they owe it to others to clean up. Dropped, they are cut short.
+#[must_use]
+pub struct Owing(JoinSet<Ended>);
+
+impl Owing {
+    /// Waits until the last has cleaned up: each within its own time.
+    pub async fn done(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+
+    /// Is nothing owed any more?
+    pub fn is_done(&mut self) -> bool {
+        while self.0.try_join_next().is_some() {}
+        self.0.is_empty()
+    }
 }
 
 /// A check's task has ended.
@@ -92,6 +111,7 @@ impl Runner {
             sink,
             counters: Arc::default(),
             under_way: JoinSet::new(),
+            owing: JoinSet::new(),
             round: JoinSet::new(),
             failed_anchors: 0,
             held: Vec::new(),
@@ -109,8 +129,9 @@ impl Runner {
         self.counters.clone()
     }
 
-    /// Makes checks until `stop` resolves; those under way then are given up.
-    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+    /// Makes checks until `stop` resolves; those under way then are given up, but for those that clean up: they go on, and
+    /// nobody is told what they find.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Owing {
         let mut stop = std::pin::pin!(stop);
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -120,14 +141,13 @@ impl Runner {
             // A cancelled arm loses nothing: tasks stay in their sets, and what is due is looked at anew.
             tokio::select! {
                 biased;
-                () = &mut stop => return,
+                () = &mut stop => return Owing(self.owing),
                 // Rare ones first: there may always be a check that has just ended.
                 _ = look.tick() => self.look(),
                 Some(answered) = self.round.join_next() => self.take_anchor(answered.unwrap_or(false)),
-                Some(ended) = self.under_way.join_next() => {
-                    // Its task catches panics, and nothing aborts it before the runner ends.
-                    ended.into_iter().for_each(|ended| self.take(ended));
-                }
+                // A check's task catches panics, and nothing aborts it before the runner ends.
+                Some(ended) = self.under_way.join_next() => ended.into_iter().for_each(|ended| self.take(ended)),
+                Some(ended) = self.owing.join_next() => ended.into_iter().for_each(|ended| self.take(ended)),
                 () = async {
                     match until {
                         Some(at) => sleep_until(at).await,
@@ -141,7 +161,7 @@ impl Runner {
     /// Begins every check that is due, and says when to look again.
     fn begin_due(&mut self) -> Option<Mono> {
         // What has ended makes room for what is due.
-        while let Some(ended) = self.under_way.try_join_next() {
+        while let Some(ended) = self.under_way.try_join_next().or_else(|| self.owing.try_join_next()) {
             ended.into_iter().for_each(|ended| self.take(ended));
         }
         let anchors = self.begin_round();
@@ -159,7 +179,8 @@ impl Runner {
         self.counters.began(turn.lag, turn.missed);
         let (prober, check) = (self.prober.clone(), self.checks[turn.check].check.clone());
         let mut kept = std::mem::take(&mut self.kept[turn.check]);
-        self.under_way.spawn(async move {
+        let tasks = if check.target.cleans_up() { &mut self.owing } else { &mut self.under_way };
+        tasks.spawn(async move {
             let made = AssertUnwindSafe(prober.perform(&check, &mut kept)).catch_unwind().await;
             let report = made.unwrap_or_else(|_| {
                 let mut report = Report::new(prober.clock.wall());

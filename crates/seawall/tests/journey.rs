@@ -9,9 +9,10 @@ use std::{
     process::Command,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// The only token that the venue takes, and gives to whoever logs in.
@@ -237,6 +238,29 @@ fn what_was_begun_is_cleaned_up_whatever_fails() {
     let venue = Venue::open(Fault::SeeingFails);
     let (told, _) = travel(&estate(&venue.at), &[]);
     assert!(told.contains("step `see`: HTTP status 500"), "{told}");
+}
+
+#[test]
+fn what_was_begun_is_cleaned_up_when_the_daemon_stops() {
+    let venue = Venue::open(Fault::SeeingHangs);
+    let quick = [("timeout = \"50s\"", "timeout = \"30s\""), ("reserve = \"40s\"", "reserve = \"25s\"")];
+    let quick = quick.iter().fold(estate(&venue.at), |text, (slow, fast)| text.replace(slow, fast));
+    let text = quick.replace("every = \"60s\"", "every = \"30s\"");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("seawall.toml");
+    std::fs::write(&file, format!("[listen]\nadmin = \"127.0.0.1:0\"\n{text}")).unwrap();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_seawall"));
+    daemon.env("VENUE_LOGIN", "x").env("SEAWALL_LOG", "warn").arg("run").arg(&file);
+    let mut daemon = daemon.spawn().unwrap();
+    let began = Instant::now();
+    while venue.book.lock().unwrap().orders.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(90), "no order was placed");
+        thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&daemon), Signal::TERM).unwrap();
+    assert!(daemon.wait().unwrap().success());
+    let book = venue.book.lock().unwrap();
+    assert_eq!((book.placed, book.orders.len(), book.left), (1, 0, true));
 }
 
 #[test]

@@ -246,6 +246,11 @@ impl FromStr for Target {
 }
 
 impl Target {
+    /// Does it make something that it takes back at its end?
+    pub fn cleans_up(&self) -> bool {
+        matches!(self, Self::Journey(journey) if journey.steps.iter().any(|step| step.always))
+    }
+
     /// The scheme as it is written in plain and over TLS.
     pub fn scheme(&self) -> &'static str {
         let tls = self.endpoint().is_some_and(|e| e.tls);

@@ -67,7 +67,7 @@ impl World {
         let prober = Arc::new(Prober::new(self.net.host("here"), self.clock));
         let found = self.found.clone();
         let sink: Sink = Arc::new(move |finished| found.lock().unwrap().push(finished));
-        Runner::new(prober, plan, sink).run(tokio::time::sleep(time)).await;
+        Runner::new(prober, plan, sink).run(tokio::time::sleep(time)).await.done().await;
     }
 
     /// How many reports came to this, of those found since the last time.

@@ -11,7 +11,7 @@ use std::{
 
 use seawall_model::{Check, Fact, Outcome as Found, Signal};
 use seawall_probe::{
-    Counters, Fault, Finished, Outcome, Prober, Report, Runner, Sink,
+    Counters, Fault, Finished, Outcome, Owing, Prober, Report, Runner, Sink,
     core::chain::Part,
     estate::{MemberSection, ProbesSection, WatchSection, Watched},
 };
@@ -48,6 +48,7 @@ impl Probes {
     /// Makes checks until told to stop, and begins anew when the estate has changed.
     pub(super) async fn run(mut self, shutdown: Shutdown) -> Result<(), TaskError> {
         let seq = Arc::<AtomicU64>::default();
+        let mut owing: Vec<Owing> = Vec::new();
         while !shutdown.is_requested() {
             let section = self.section.borrow_and_update().clone();
             let mut changes = self.section.clone();
@@ -67,7 +68,11 @@ impl Probes {
             self.chains.lock().unwrap_or_else(PoisonError::into_inner).keep(&section.chains);
             let sink = self.sink(section.clone(), seq.clone());
             let runner = Runner::new(self.prober.clone(), section.plan(), sink);
-            runner.counting(self.counters.clone()).run(ends).await;
+            owing.retain_mut(|owing| !owing.is_done());
+            owing.push(runner.counting(self.counters.clone()).run(ends).await);
+        }
+        for owing in owing {
+            owing.done().await;
         }
         Ok(())
     }
