@@ -14,8 +14,8 @@ use seawall_probe::{
         chain::{ChainFacts, Part},
         dns,
         evm::{Ask, EvmFacts},
-        expect::JsonValue, exposition,
-        grpc,
+        expect::JsonValue,
+        exposition, grpc,
         icmp::Echo,
         ntp::Asked,
         target::RecordKind,
@@ -45,7 +45,11 @@ fuzz_target!(|bytes: &[u8]| {
     let expect = Expect { contains: Some("a".to_owned()), json: Some(json), ..Expect::default() };
     let _ = expect.judge(200, bytes);
     if let Some(samples) = std::str::from_utf8(bytes).ok().and_then(exposition::samples) {
-        let values = samples.as_object().into_iter().flatten().flat_map(|(_, all)| all.as_array().into_iter().flatten());
+        let values = samples
+            .as_object()
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, all)| all.as_array().into_iter().flatten());
         assert!(values.map(|sample| &sample["value"]).all(serde_json::Value::is_number));
     }
     let _ = Certificate::read(bytes);

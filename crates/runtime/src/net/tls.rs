@@ -55,8 +55,8 @@ pub(super) fn roots(bundle: Option<&Path>) -> Result<RootCertStore, TlsError> {
 }
 
 /// The cryptography of a client: what rustls has, AES-128 before AES-256. Servers that leave the choice to their client
-/// would take the latter otherwise, and SHA-384 with it, which costs some 40 µs more a handshake where no instruction of the
-/// processor's helps, and protects no better anything that lives this briefly.
+/// would take the latter otherwise, and with it SHA-384, which few processors have instructions for and every handshake
+/// hashes with. Whoever prefers it may still choose it.
 pub(super) fn cryptography() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     let first = [
